@@ -1,0 +1,1 @@
+//! The amazon channel of Kontor.

@@ -1,0 +1,1 @@
+//! The pos channel of Kontor.

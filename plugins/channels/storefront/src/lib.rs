@@ -1,0 +1,1 @@
+//! The storefront channel of Kontor.

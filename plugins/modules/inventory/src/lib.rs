@@ -1,0 +1,1 @@
+//! The inventory module of Kontor.

@@ -1,0 +1,1 @@
+//! The pricing module of Kontor.

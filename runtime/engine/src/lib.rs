@@ -1,0 +1,1 @@
+//! The sandbox of Kontor: the only crate that names wasmtime.

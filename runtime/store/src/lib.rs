@@ -1,0 +1,1 @@
+//! Storage engines behind the transaction store of Kontor: sled and memory.

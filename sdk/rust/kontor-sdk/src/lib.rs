@@ -1,0 +1,1 @@
+//! Everything a Kontor plugin in Rust needs.

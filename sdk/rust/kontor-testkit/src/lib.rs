@@ -1,0 +1,1 @@
+//! Runs a packed Kontor plugin on the real engine inside cargo test.

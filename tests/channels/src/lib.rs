@@ -1,0 +1,1 @@
+//! Simulators of the channels' APIs, with faults by seed.
