@@ -6,10 +6,14 @@
 //! [`executor::Executor`], [`effects`]). It knows no WebAssembly (that is the engine's) and no commerce (that is the plugins').
 
 pub mod effects;
+pub mod error;
 pub mod executor;
 pub mod ids;
 pub mod keys;
 pub mod limits;
+pub mod machine;
+pub mod observer;
+pub mod records;
 pub mod revision;
 pub mod store;
 pub mod transaction;
