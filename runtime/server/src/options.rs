@@ -1,0 +1,51 @@
+//! What a host can be told at its start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::limits;
+
+/// Which store a host uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StoreEngine {
+    /// Embedded, durable, in the data directory.
+    #[default]
+    Sled,
+    /// In memory: everything is gone at the end. For tests and trying out.
+    Memory,
+}
+
+/// How a host is started.
+#[derive(Clone, Debug)]
+pub struct HostOptions {
+    /// Everything that the host keeps: store, packages, compiled code, the first admin token.
+    pub data_dir: PathBuf,
+    /// The store.
+    pub store: StoreEngine,
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Accept packages that are unsigned or signed with the development key.
+    pub dev_mode: bool,
+    /// Invocations over HTTP at once; more wait, many more are answered 503.
+    pub invocations_max: usize,
+    /// How long requests may take to finish at shutdown.
+    pub drain_timeout: Duration,
+    /// Whether cookies are only for `https` (set it behind a proxy that ends TLS).
+    pub secure_cookies: bool,
+}
+
+impl HostOptions {
+    /// A host with its data in `data_dir`, on a free port of the loopback address.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            store: StoreEngine::Sled,
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            dev_mode: false,
+            invocations_max: limits::INVOCATIONS_DEFAULT,
+            drain_timeout: Duration::from_secs(20),
+            secure_cookies: false,
+        }
+    }
+}

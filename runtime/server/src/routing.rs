@@ -1,0 +1,180 @@
+//! Which route of a plugin a request is for. Patterns are those of the manifest: literal segments, `{name}` for one segment,
+//! `{*name}` at the end for the rest.
+//!
+//! What the host matches decides what authentication a request needs, so it must never see another path than the plugin's own
+//! router does: literals are compared percent-decoded, and paths that could be read in two ways are refused.
+
+use kontor_core::revision::Route;
+
+/// What matching found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Matched<'a> {
+    /// This route.
+    Route(&'a Route),
+    /// The path exists with other methods.
+    MethodNotAllowed(Vec<String>),
+    /// No such path.
+    NotFound,
+    /// A path that could be read in two ways; says why.
+    Ambiguous(&'static str),
+}
+
+/// Finds the route for `method` and `path` (below the plugin's prefix, as received). The most specific pattern wins: a literal
+/// before `{name}` before `{*name}`. `HEAD` is answered by `GET`.
+pub(crate) fn match_route<'a>(routes: &'a [Route], method: &str, path: &str) -> Matched<'a> {
+    let segments = match decode_segments(path) {
+        Ok(segments) => segments,
+        Err(reason) => return Matched::Ambiguous(reason),
+    };
+    let mut best: Option<(Vec<u8>, bool, &Route)> = None;
+    let mut allowed = Vec::new();
+    for route in routes {
+        let Some(rank) = match_pattern(&route.path, &segments) else { continue };
+        let exact = route.method == method;
+        if exact || route.method == "*" || (method == "HEAD" && route.method == "GET") {
+            let better = best.as_ref().is_none_or(|(r, e, _)| (&rank, !exact) < (r, !e));
+            if better {
+                best = Some((rank, exact, route));
+            }
+        } else {
+            allowed.push(route.method.clone());
+        }
+    }
+    if let Some((_, _, route)) = best {
+        return Matched::Route(route);
+    }
+    if allowed.is_empty() {
+        return Matched::NotFound;
+    }
+    if allowed.iter().any(|m| m == "GET") {
+        allowed.push("HEAD".to_owned());
+    }
+    allowed.sort();
+    allowed.dedup();
+    Matched::MethodNotAllowed(allowed)
+}
+
+/// Rank of each segment (0 literal, 1 parameter, 2 rest): smaller is more specific.
+fn match_pattern(pattern: &str, segments: &[String]) -> Option<Vec<u8>> {
+    let mut rank = Vec::new();
+    let mut given = segments.iter();
+    for part in pattern.trim_start_matches('/').split('/').filter(|p| !p.is_empty()) {
+        if part.starts_with("{*") && part.ends_with('}') {
+            rank.push(2);
+            return Some(rank);
+        }
+        let segment = given.next()?;
+        if part.starts_with('{') && part.ends_with('}') {
+            if segment.is_empty() {
+                return None;
+            }
+            rank.push(1);
+        } else if part == segment {
+            rank.push(0);
+        } else {
+            return None;
+        }
+    }
+    given.next().is_none().then_some(rank)
+}
+
+/// The percent-decoded segments. A trailing slash means the same as none.
+fn decode_segments(path: &str) -> Result<Vec<String>, &'static str> {
+    let path = path.trim_start_matches('/');
+    let path = path.strip_suffix('/').unwrap_or(path);
+    if path.is_empty() {
+        return Ok(Vec::new());
+    }
+    path.split('/')
+        .map(|raw| {
+            let segment = percent_decode(raw).ok_or("a percent-encoded sequence is malformed or not UTF-8")?;
+            match segment.as_str() {
+                "" => Err("it has an empty segment"),
+                "." | ".." => Err("it has a dot segment"),
+                s if s.contains(['/', '\\', '\0']) => Err("a segment holds an encoded slash, backslash or zero byte"),
+                _ => Ok(segment),
+            }
+        })
+        .collect()
+}
+
+fn percent_decode(text: &str) -> Option<String> {
+    let mut bytes = text.bytes();
+    let mut out = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let high = char::from(bytes.next()?).to_digit(16)?;
+            let low = char::from(bytes.next()?).to_digit(16)?;
+            out.push(u8::try_from(high * 16 + low).ok()?);
+        } else {
+            out.push(byte);
+        }
+    }
+    String::from_utf8(out).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kontor_core::revision::RouteAuth;
+
+    fn routes(list: &[(&str, &str)]) -> Vec<Route> {
+        list.iter()
+            .map(|(method, path)| Route {
+                method: (*method).to_owned(),
+                path: (*path).to_owned(),
+                auth: RouteAuth::Public,
+                outbound: false,
+            })
+            .collect()
+    }
+
+    fn check(list: &[(&str, &str)], method: &str, path: &str, expected: &str) {
+        let routes = routes(list);
+        let found = match match_route(&routes, method, path) {
+            Matched::Route(route) => format!("{} {}", route.method, route.path),
+            Matched::MethodNotAllowed(allowed) => format!("405 {}", allowed.join(",")),
+            Matched::NotFound => "404".to_owned(),
+            Matched::Ambiguous(_) => "400".to_owned(),
+        };
+        assert_eq!(found, expected, "{method} {path}");
+    }
+
+    #[test]
+    fn the_most_specific_pattern_wins() {
+        let list = [
+            ("GET", "/"),
+            ("GET", "/items/{id}"),
+            ("POST", "/items"),
+            ("GET", "/items/new"),
+            ("GET", "/files/{*rest}"),
+            ("*", "/hook"),
+            ("POST", "/hook"),
+        ];
+        for (method, path, expected) in [
+            ("GET", "/", "GET /"),
+            ("HEAD", "/", "GET /"),
+            ("GET", "/items/7", "GET /items/{id}"),
+            ("GET", "/items/7/", "GET /items/{id}"),
+            ("GET", "/items/new", "GET /items/new"),
+            ("GET", "/items/%6eew", "GET /items/new"),
+            ("GET", "/items", "405 POST"),
+            ("POST", "/", "405 GET,HEAD"),
+            ("GET", "/files/a/b", "GET /files/{*rest}"),
+            ("GET", "/files", "GET /files/{*rest}"),
+            ("PUT", "/hook", "* /hook"),
+            ("POST", "/hook", "POST /hook"),
+            ("GET", "/none", "404"),
+        ] {
+            check(&list, method, path, expected);
+        }
+    }
+
+    #[test]
+    fn paths_that_read_in_two_ways_are_refused() {
+        let list = [("GET", "/{a}/{b}"), ("GET", "/{*rest}")];
+        for path in ["/a//b", "/a/../b", "/a/%2e%2e", "/a%2fb", "/a%5Cb", "/%zz", "/%ff", "/a%00"] {
+            check(&list, "GET", path, "400");
+        }
+    }
+}
