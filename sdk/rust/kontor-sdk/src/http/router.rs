@@ -1,0 +1,311 @@
+//! Which handler answers a request. Paths are written as in `plugin.toml`: literal segments, `{name}` for one segment, `{*name}` at
+//! the end for the rest. A literal segment wins over a captured one, and `{name}` over `{*name}`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::extract::FromRequest;
+use super::request::Request;
+use super::response::{IntoResponse, Response};
+use crate::error::Error;
+use crate::params;
+
+type Endpoint = Box<dyn Fn(&Request) -> Response>;
+
+/// Routes with their handlers.
+#[derive(Default)]
+pub struct Router {
+    routes: Vec<Route>,
+    fallback: Option<Endpoint>,
+}
+
+struct Route {
+    method: &'static str,
+    path: Cow<'static, str>,
+    endpoint: Endpoint,
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.routes.iter().map(|route| format!("{} {}", route.method, route.path))).finish()
+    }
+}
+
+/// A function that answers requests: of up to eight extractors, returning anything that is a response.
+pub trait Handler<Arguments>: 'static {
+    /// Answers.
+    fn call(&self, request: &Request) -> Response;
+}
+
+macro_rules! handlers {
+    ($(($($argument:ident),*))+) => {$(
+        impl<Function, Output, $($argument),*> Handler<($($argument,)*)> for Function
+        where
+            Function: Fn($($argument),*) -> Output + 'static,
+            Output: IntoResponse,
+            $($argument: FromRequest),*
+        {
+            #[allow(non_snake_case, unused_variables, reason = "one macro for every number of arguments")]
+            fn call(&self, request: &Request) -> Response {
+                $(
+                    let $argument = match $argument::from_request(request) {
+                        Ok(value) => value,
+                        Err(error) => return error.into_response(),
+                    };
+                )*
+                self($($argument),*).into_response()
+            }
+        }
+    )+};
+}
+
+handlers! {
+    ()
+    (A)
+    (A, B)
+    (A, B, C)
+    (A, B, C, D)
+    (A, B, C, D, E)
+    (A, B, C, D, E, F)
+    (A, B, C, D, E, F, G)
+    (A, B, C, D, E, F, G, H)
+}
+
+macro_rules! methods {
+    ($($(#[$doc:meta])* $name:ident $method:literal;)+) => {$(
+        $(#[$doc])*
+        #[must_use]
+        pub fn $name<A>(self, path: impl Into<Cow<'static, str>>, handler: impl Handler<A>) -> Self {
+            self.route($method, path, handler)
+        }
+    )+};
+}
+
+impl Router {
+    /// Without routes.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    methods! {
+        /// Answers `GET`, and `HEAD` without the body.
+        get "GET";
+        /// Answers `POST`.
+        post "POST";
+        /// Answers `PUT`.
+        put "PUT";
+        /// Answers `PATCH`.
+        patch "PATCH";
+        /// Answers `DELETE`.
+        delete "DELETE";
+        /// Answers every method.
+        any "*";
+    }
+
+    /// Answers a method (upper case, `*` for every) at a path.
+    #[must_use]
+    pub fn route<A>(
+        mut self,
+        method: &'static str,
+        path: impl Into<Cow<'static, str>>,
+        handler: impl Handler<A>,
+    ) -> Self {
+        self.routes.push(Route {
+            method,
+            path: path.into(),
+            endpoint: Box::new(move |request: &Request| handler.call(request)),
+        });
+        self
+    }
+
+    /// The routes of `other` as well.
+    #[must_use]
+    pub fn merge(mut self, other: Self) -> Self {
+        self.routes.extend(other.routes);
+        self.fallback = self.fallback.or(other.fallback);
+        self
+    }
+
+    /// Answers what no route does, instead of the problem document.
+    #[must_use]
+    pub fn fallback<A>(mut self, handler: impl Handler<A>) -> Self {
+        self.fallback = Some(Box::new(move |request: &Request| handler.call(request)));
+        self
+    }
+
+    /// Answers a request.
+    pub fn handle(&self, request: Request) -> Response {
+        let head = request.method() == "HEAD";
+        let mut response = self.dispatch(request);
+        if head {
+            response.body.clear();
+        }
+        response
+    }
+
+    fn dispatch(&self, request: Request) -> Response {
+        let mut best: Option<(Vec<u8>, &Route, Vec<(String, String)>)> = None;
+        let mut allowed: Vec<&'static str> = Vec::new();
+        for route in &self.routes {
+            let Some((rank, captured)) = capture(&route.path, request.path()) else { continue };
+            if !answers(route.method, request.method()) {
+                allowed.push(route.method);
+            } else if best.as_ref().is_none_or(|(best_rank, ..)| rank < *best_rank) {
+                best = Some((rank, route, captured));
+            }
+        }
+        if let Some((_, route, captured)) = best {
+            return (route.endpoint)(&request.with_params(captured));
+        }
+        if !allowed.is_empty() {
+            return not_allowed(&request, allowed);
+        }
+        match &self.fallback {
+            Some(endpoint) => endpoint(&request),
+            None => Error::not_found(format!("There is nothing at `{}`.", request.path())).with_code("no-route").into_response(),
+        }
+    }
+}
+
+fn answers(route: &str, method: &str) -> bool {
+    route == "*" || route == method || (route == "GET" && method == "HEAD")
+}
+
+fn not_allowed(request: &Request, mut allowed: Vec<&'static str>) -> Response {
+    if allowed.contains(&"GET") {
+        allowed.push("HEAD");
+    }
+    allowed.sort_unstable();
+    allowed.dedup();
+    let allowed = allowed.join(", ");
+    let detail = format!("`{}` does not answer {}, only {allowed}.", request.path(), request.method());
+    Error::new(405, "method-not-allowed", detail).into_response().with_header("allow", allowed)
+}
+
+/// What `pattern` captures of `path`, with a rank by which the more literal pattern comes first. `None`: it does not match.
+fn capture(pattern: &str, path: &str) -> Option<(Vec<u8>, Vec<(String, String)>)> {
+    let mut rank = Vec::new();
+    let mut captured = Vec::new();
+    let mut rest = Some(path.strip_prefix('/')?);
+    let mut segments = pattern.strip_prefix('/')?.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let remaining = rest?;
+        let name = segment.strip_prefix('{').and_then(|s| s.strip_suffix('}'));
+        if let Some(name) = name.and_then(|name| name.strip_prefix('*')) {
+            if remaining.is_empty() || segments.peek().is_some() {
+                return None;
+            }
+            rank.push(2);
+            captured.push((name.to_owned(), params::percent_decode(remaining)?.into_owned()));
+            return Some((rank, captured));
+        }
+        let (part, next) = match remaining.split_once('/') {
+            Some((part, next)) => (part, Some(next)),
+            None => (remaining, None),
+        };
+        let part = params::percent_decode(part)?;
+        match name {
+            Some(_) if part.is_empty() => return None,
+            Some(name) => {
+                rank.push(1);
+                captured.push((name.to_owned(), part.into_owned()));
+            }
+            None if part == segment => rank.push(0),
+            None => return None,
+        }
+        rest = next;
+    }
+    rest.is_none().then_some((rank, captured))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Form, Html, Json, Path, Query, StatusCode};
+    use super::*;
+    use crate::error::Result;
+    use serde::Deserialize;
+
+    #[derive(Deserialize)]
+    struct Limit {
+        limit: Option<u32>,
+    }
+
+    fn list(Query(query): Query<Limit>) -> String {
+        format!("list {:?}", query.limit)
+    }
+
+    fn show(Path(id): Path<String>) -> Result<Html<String>> {
+        if id == "none" { Err(Error::not_found("There is no such product.")) } else { Ok(Html(format!("show {id}"))) }
+    }
+
+    fn create(Json(limit): Json<Limit>) -> (StatusCode, String) {
+        (StatusCode::CREATED, format!("created {:?}", limit.limit))
+    }
+
+    fn form(Form(limit): Form<Limit>) -> String {
+        format!("form {:?}", limit.limit)
+    }
+
+    fn router() -> Router {
+        Router::new()
+            .get("/", || "home")
+            .get("/products", list)
+            .post("/products", create)
+            .get("/products/{id}", show)
+            .get("/products/new", || "new")
+            .get("/products/{id}/lines/{line}", |Path((id, line)): Path<(String, u8)>| format!("{id} {line}"))
+            .get("/files/{*rest}", |Path(rest): Path<String>| rest)
+            .post("/form", form)
+    }
+
+    fn call(method: &str, target: &str, body: &str) -> (u16, String) {
+        let response = router().handle(Request::new(method, target, body.as_bytes()));
+        (response.status, String::from_utf8(response.body).unwrap())
+    }
+
+    #[test]
+    fn requests_reach_the_most_literal_route() {
+        for (method, target, body, status, expected) in [
+            ("GET", "/", "", 200, "home"),
+            ("GET", "/products", "", 200, "list None"),
+            ("GET", "/products?limit=3", "", 200, "list Some(3)"),
+            ("POST", "/products", r#"{"limit":1}"#, 201, "created Some(1)"),
+            ("GET", "/products/new", "", 200, "new"),
+            ("GET", "/products/a%2Fb%20c", "", 200, "show a/b c"),
+            ("GET", "/products/p/lines/7", "", 200, "p 7"),
+            ("GET", "/files/a/b.css", "", 200, "a/b.css"),
+            ("HEAD", "/products/new", "", 200, ""),
+            ("POST", "/form", "limit=9", 200, "form Some(9)"),
+        ] {
+            assert_eq!(call(method, target, body), (status, expected.to_owned()), "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn refusals_are_problem_documents_that_say_what_and_where() {
+        for (method, target, body, status, code, part) in [
+            ("GET", "/nothing", "", 404, "no-route", "/nothing"),
+            ("GET", "/products/", "", 404, "no-route", ""),
+            ("GET", "/files/", "", 404, "no-route", ""),
+            ("GET", "/products/%ff", "", 404, "no-route", ""),
+            ("DELETE", "/products", "", 405, "method-not-allowed", "GET, HEAD, POST"),
+            ("GET", "/products?limit=many", "", 400, "bad-query", "`limit` is `many`"),
+            ("GET", "/products/p/lines/300", "", 400, "bad-path", "0 to 255"),
+            ("POST", "/products", r#"{"limit":-1}"#, 400, "bad-json", "line 1 column"),
+            ("POST", "/form", "limit=%", 400, "bad-form", "percent escape"),
+            ("GET", "/products/none", "", 404, "not-found", "no such product"),
+        ] {
+            let (got, text) = call(method, target, body);
+            let problem: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!((got, problem["code"].as_str().unwrap()), (status, code), "{method} {target}: {text}");
+            assert_eq!(problem["status"], status);
+            assert!(problem["detail"].as_str().unwrap().contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_body_of_another_type_is_refused() {
+        let request = Request::new("POST", "/products", b"{}").with_header("content-type", "text/plain");
+        assert_eq!(router().handle(request).status, 415);
+    }
+}
