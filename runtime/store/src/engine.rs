@@ -54,6 +54,9 @@ pub struct EngineStats {
     pub alarm: Option<String>,
 }
 
+/// Called with key and value of every entry; an error ends the export.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), EngineError> + 'a;
+
 /// An ordered map of bytes. All calls block; only one caller at a time calls [`Engine::apply`] and [`Engine::sync`], any
 /// number read meanwhile. A read may see a batch before its `apply` returns.
 pub trait Engine: Send + Sync + fmt::Debug + 'static {
@@ -78,10 +81,7 @@ pub trait Engine: Send + Sync + fmt::Debug + 'static {
     /// Largest value it takes.
     fn max_value(&self) -> usize;
     /// Visits every entry in key order. The caller keeps [`Engine::apply`] away meanwhile.
-    fn export(
-        &self,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), EngineError>,
-    ) -> Result<(), EngineError>;
+    fn export(&self, visit: &mut Visit<'_>) -> Result<(), EngineError>;
     /// Numbers for operators; cheap.
     fn stats(&self) -> EngineStats;
     /// Asked once for every commit; faults for tests.

@@ -5,13 +5,18 @@
 //! gives the store that options ask for. Not here: what keys and values mean.
 
 mod committer;
+mod directory;
 mod engine;
 mod memory;
 mod occ;
+mod open;
 mod recent;
 mod shared;
+mod sled_engine;
+mod sled_layout;
 
-pub use engine::{Batch, Engine, EngineError, EngineStats, Injected};
+pub use engine::{Batch, Engine, EngineError, EngineStats, Injected, Visit};
 pub use memory::{FaultPlan, MemoryEngine};
 pub use occ::{OccStore, StoreStats};
+pub use open::{EngineKind, OpenError, StoreHandle, StoreOptions, open};
 pub use recent::RecentLimits;

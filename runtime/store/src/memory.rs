@@ -9,7 +9,7 @@ use kontor_core::store::{Key, KeyRange, Scanned, Value, Version};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::engine::{Batch, Engine, EngineError, EngineStats, Injected, is_empty_range};
+use crate::engine::{Batch, Engine, EngineError, EngineStats, Injected, Visit, is_empty_range};
 use crate::shared::lock;
 
 /// Longest key: more than the host's limit, so that its own limit is the one that is met.
@@ -278,10 +278,7 @@ impl Engine for MemoryEngine {
         VALUE_BYTES_MAX
     }
 
-    fn export(
-        &self,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), EngineError>,
-    ) -> Result<(), EngineError> {
+    fn export(&self, visit: &mut Visit<'_>) -> Result<(), EngineError> {
         self.running()?;
         let entries = self
             .content

@@ -21,7 +21,7 @@ use kontor_core::store::{
 };
 
 use crate::committer::{Committer, Pending, refuse_injected, refused, validate};
-use crate::engine::{Engine, EngineError, EngineStats, Injected};
+use crate::engine::{Engine, EngineStats, Injected, Visit};
 use crate::recent::{RecentLimits, Refusal};
 use crate::shared::{Shared, count, describe_panic, lock};
 
@@ -167,10 +167,7 @@ impl OccStore {
     }
 
     /// Visits every entry in key order as of one version, which is returned. Commits wait meanwhile, reads do not.
-    pub fn export(
-        &self,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), EngineError>,
-    ) -> Result<Version, StoreError> {
+    pub fn export(&self, visit: &mut Visit<'_>) -> Result<Version, StoreError> {
         let _applying = lock(&self.shared.applying);
         self.shared.read(|engine| {
             let version = engine.last_version()?;

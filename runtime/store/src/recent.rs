@@ -86,6 +86,9 @@ impl Recent {
 
     /// Whether nothing that was read has changed after `view`.
     pub(crate) fn check(&self, view: Version, reads: &ReadSet) -> Result<(), Refusal> {
+        if reads.points.is_empty() && reads.ranges.is_empty() {
+            return Ok(());
+        }
         if view < self.floor {
             return Err(Refusal::TooOld);
         }
@@ -319,6 +322,11 @@ mod tests {
         assert_eq!(recent.floor(), 95);
         assert_eq!(recent.newest_by_key.len(), 6);
         assert_eq!(recent.check(94, &points(&["other"])), Err(Refusal::TooOld));
+        assert_eq!(
+            recent.check(0, &ReadSet::default()),
+            Ok(()),
+            "who read nothing cannot have read something old"
+        );
         assert_eq!(recent.check(95, &points(&["k95"])), Ok(()));
         assert!(recent.check(95, &points(&["k96"])).is_err());
         assert!(recent.check(99, &points(&["same"])).is_err());
