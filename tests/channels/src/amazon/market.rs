@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 use super::decimal;
 use super::faults::{FaultPlan, draw, draw_between, happens};
 use super::model::{
-    Fulfillment, FulfillmentStatus, ItemFulfillment, Money, Order, OrderItem, Package, PackageItem, Product, SalesChannel,
-    time_ms, time_text,
+    Fulfillment, FulfillmentStatus, ItemFulfillment, Money, Order, OrderItem, Package, PackageItem, Product,
+    SalesChannel, time_ms, time_text,
 };
-use super::validate::{ApiError, SearchWindow, SearchRequest, ShipmentRequest, PatchRequest};
+use super::validate::{ApiError, PatchRequest, SearchRequest, SearchWindow, ShipmentRequest};
 
 /// How long a pagination token is good for.
 const PAGE_TOKEN_TTL_MS: u64 = 24 * 3_600_000;
@@ -32,23 +32,13 @@ impl Marketplace {
     /// The German store.
     #[must_use]
     pub fn germany() -> Self {
-        Self {
-            id: "A1PA6795UKMFR9".into(),
-            name: "Amazon.de".into(),
-            country: "DE".into(),
-            currency: "EUR".into(),
-        }
+        Self { id: "A1PA6795UKMFR9".into(), name: "Amazon.de".into(), country: "DE".into(), currency: "EUR".into() }
     }
 
     /// The British store.
     #[must_use]
     pub fn united_kingdom() -> Self {
-        Self {
-            id: "A1F83G8C2ARO7P".into(),
-            name: "Amazon.co.uk".into(),
-            country: "GB".into(),
-            currency: "GBP".into(),
-        }
+        Self { id: "A1F83G8C2ARO7P".into(), name: "Amazon.co.uk".into(), country: "GB".into(), currency: "GBP".into() }
     }
 }
 
@@ -574,7 +564,8 @@ impl Market {
             Cancellation::Amazon => ("AMAZON", "The payment was declined."),
         };
         self.change(order_id, now_ms, |order| {
-            let open = [FulfillmentStatus::Pending, FulfillmentStatus::PendingAvailability, FulfillmentStatus::Unshipped];
+            let open =
+                [FulfillmentStatus::Pending, FulfillmentStatus::PendingAvailability, FulfillmentStatus::Unshipped];
             if !order.status().is_some_and(|status| open.contains(&status)) {
                 return false;
             }
@@ -709,7 +700,12 @@ impl Market {
         Ok(SearchPage { orders, next_token, upper_bound })
     }
 
-    fn start_search(&mut self, request: &SearchRequest, fingerprint: String, now_ms: u64) -> Result<PagedSearch, ApiError> {
+    fn start_search(
+        &mut self,
+        request: &SearchRequest,
+        fingerprint: String,
+        now_ms: u64,
+    ) -> Result<PagedSearch, ApiError> {
         self.searches += 1;
         let number = self.searches;
         let settled_ms = now_ms.saturating_sub(self.settings.scaled(self.settings.settling_ms));
@@ -748,8 +744,14 @@ impl Market {
         })
     }
 
-    pub(crate) fn confirm_shipment(&mut self, order_id: &str, request: &ShipmentRequest, now_ms: u64) -> Result<(), ApiError> {
-        let order = self.latest(order_id).ok_or_else(|| ApiError::not_found(&format!("There is no order {order_id}.")))?;
+    pub(crate) fn confirm_shipment(
+        &mut self,
+        order_id: &str,
+        request: &ShipmentRequest,
+        now_ms: u64,
+    ) -> Result<(), ApiError> {
+        let order =
+            self.latest(order_id).ok_or_else(|| ApiError::not_found(&format!("There is no order {order_id}.")))?;
         if order.sales_channel.marketplace_id.as_deref() != Some(&request.marketplace_id) {
             return Err(ApiError::invalid("marketplaceId", "is not the marketplace of this order"));
         }
@@ -759,7 +761,10 @@ impl Market {
         let shippable = [FulfillmentStatus::Unshipped, FulfillmentStatus::PartiallyShipped, FulfillmentStatus::Shipped];
         if !order.status().is_some_and(|status| shippable.contains(&status)) {
             let status = order.status().map_or("unknown", FulfillmentStatus::as_str);
-            return Err(ApiError::invalid("orderId", &format!("names an order in status {status}, which cannot be shipped")));
+            return Err(ApiError::invalid(
+                "orderId",
+                &format!("names an order in status {status}, which cannot be shipped"),
+            ));
         }
         let mut packages: Vec<Package> = order.packages.clone();
         let repeated = packages.iter().any(|package| package.package_reference_id == request.package_reference_id);
@@ -823,7 +828,9 @@ impl Market {
         let submission_id = format!("{:08x}-{number:04x}-11ef-8000-{:012x}", id >> 32, id & 0xffff_ffff_ffff);
         let mut issues = patch.issues.clone();
         let listing = self.listings.get(sku);
-        if listing.is_none_or(|listing| listing.input.product_type != patch.product_type) && patch.product_type != "PRODUCT" {
+        if listing.is_none_or(|listing| listing.input.product_type != patch.product_type)
+            && patch.product_type != "PRODUCT"
+        {
             issues.push(issue(
                 "90220",
                 &format!("The product type {} does not fit the listing.", patch.product_type),
@@ -846,7 +853,8 @@ impl Market {
         });
         if state == SubmissionState::Accepted {
             let (low, high) = self.settings.apply_ms;
-            let delay_ms = self.settings.scaled(draw_between(self.settings.seed, &["apply", &submission_id], low, high));
+            let delay_ms =
+                self.settings.scaled(draw_between(self.settings.seed, &["apply", &submission_id], low, high));
             let due_ms = match self.listings.get_mut(sku) {
                 Some(listing) => {
                     listing.busy_until_ms = listing.busy_until_ms.max(now_ms + delay_ms);

@@ -21,7 +21,8 @@ use super::faults::Fault;
 use super::model::{Money, time_text};
 use super::simulator::{LoggedRequest, Shared, State};
 use super::validate::{
-    ApiError, PatchRequest, SearchRequest, SearchWindow, ShipmentRequest, get_listing_query, get_order_query, token_request,
+    ApiError, PatchRequest, SearchRequest, SearchWindow, ShipmentRequest, get_listing_query, get_order_query,
+    token_request,
 };
 
 /// Amazon refuses larger ones too.
@@ -155,8 +156,12 @@ fn exchange(shared: &Shared, received: &Received) -> (Answer, Option<Fault>, u64
     let fault = state.faults.next(&plan, seed, operation, received.target.subject());
     let outcome = match fault {
         Some(Fault::DropBefore) => Err(ApiError::new(500, "InternalFailure", "The connection broke.")),
-        Some(Fault::InternalError) => Err(ApiError::new(500, "InternalFailure", "We encountered an internal error. Please try again.")),
-        Some(Fault::Unavailable) => Err(ApiError::new(503, "ServiceUnavailable", "The service is temporarily overloaded.")),
+        Some(Fault::InternalError) => {
+            Err(ApiError::new(500, "InternalFailure", "We encountered an internal error. Please try again."))
+        }
+        Some(Fault::Unavailable) => {
+            Err(ApiError::new(503, "ServiceUnavailable", "The service is temporarily overloaded."))
+        }
         Some(Fault::Throttle) => Err(quota_exceeded()),
         _ => answer(shared, state, received, now_ms),
     };
@@ -274,13 +279,18 @@ fn check_headers(state: &State, received: &Received, now_ms: u64) -> Result<(), 
         return Err(ApiError::new(401, "Unauthorized", "Access token is missing in the request header."));
     };
     if !state.token_is_valid(token, now_ms) {
-        return Err(ApiError::new(403, "Unauthorized", "The access token you provided is revoked, malformed, expired or invalid."));
+        return Err(ApiError::new(
+            403,
+            "Unauthorized",
+            "The access token you provided is revoked, malformed, expired or invalid.",
+        ));
     }
     Ok(())
 }
 
 fn has_content_type(received: &Received, wanted: &str) -> bool {
-    let content_type = received.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type =
+        received.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted)
 }
 
@@ -293,7 +303,11 @@ fn json_body(received: &Received) -> Result<Value, ApiError> {
 
 fn token(shared: &Shared, state: &mut State, received: &Received, now_ms: u64) -> Result<Answer, ApiError> {
     if !has_content_type(received, "application/x-www-form-urlencoded") {
-        return Err(ApiError::new(400, "invalid_request", "The content type must be application/x-www-form-urlencoded"));
+        return Err(ApiError::new(
+            400,
+            "invalid_request",
+            "The content type must be application/x-www-form-urlencoded",
+        ));
     }
     token_request(&received.body, &shared.credentials)
         .map_err(|(status, code, text)| ApiError::new(status, code, &text))?;

@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 use super::bucket::{Bucket, Operation, RateLimit, RateLimits};
 use super::faults::{Fault, FaultPlan, FaultSource, draw};
 use super::market::{
-    Cancellation, ConfirmedShipment, ListingInput, ListingView, Market, MarketSettings, Marketplace, OfferChange, PlacedOrder,
-    Purchase, PurchaseRefused, Submission,
+    Cancellation, ConfirmedShipment, ListingInput, ListingView, Market, MarketSettings, Marketplace, OfferChange,
+    PlacedOrder, Purchase, PurchaseRefused, Submission,
 };
 use super::model::{FulfillmentStatus, Order};
 use super::server;
@@ -179,7 +179,12 @@ impl Shared {
 
 impl State {
     /// A token of the operation's bucket, or the rate and how long there will be none.
-    pub(crate) fn take_token(&mut self, rates: &RateLimits, operation: Operation, now_ms: u64) -> Result<(), RateLimit> {
+    pub(crate) fn take_token(
+        &mut self,
+        rates: &RateLimits,
+        operation: Operation,
+        now_ms: u64,
+    ) -> Result<(), RateLimit> {
         let Some(limit) = rates.of(operation) else { return Ok(()) };
         let speed = self.market.settings.speed;
         let bucket = self.buckets.entry(operation).or_insert_with(|| Bucket::new(limit, speed, now_ms));

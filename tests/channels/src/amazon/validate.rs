@@ -22,15 +22,8 @@ const ORDER_DATA: [&str; 11] = [
     "PAYMENT",
     "FULFILLMENT_ORDERS",
 ];
-const ORDER_STATUSES: [&str; 7] = [
-    "PENDING_AVAILABILITY",
-    "PENDING",
-    "UNSHIPPED",
-    "PARTIALLY_SHIPPED",
-    "SHIPPED",
-    "CANCELLED",
-    "UNFULFILLABLE",
-];
+const ORDER_STATUSES: [&str; 7] =
+    ["PENDING_AVAILABILITY", "PENDING", "UNSHIPPED", "PARTIALLY_SHIPPED", "SHIPPED", "CANCELLED", "UNFULFILLABLE"];
 const LISTING_DATA: [&str; 8] = [
     "summaries",
     "attributes",
@@ -158,7 +151,10 @@ impl SearchRequest {
                 SearchWindow::Updated { after_ms, before_ms: updated_before }
             }
             (Some(_), Some(_)) | (None, None) => {
-                return Err(ApiError::invalid("createdAfter", "or lastUpdatedAfter must be given, and only one of them"));
+                return Err(ApiError::invalid(
+                    "createdAfter",
+                    "or lastUpdatedAfter must be given, and only one of them",
+                ));
             }
             _ => return Err(ApiError::invalid("createdBefore", "and lastUpdatedBefore go with their own lower bound")),
         };
@@ -183,15 +179,7 @@ impl SearchRequest {
         let pagination_token = query.take("paginationToken");
         let included_data = query.list_of("includedData", &ORDER_DATA)?;
         query.finish()?;
-        Ok(Self {
-            window,
-            statuses,
-            marketplaces,
-            fulfilled_by,
-            max_results_per_page,
-            pagination_token,
-            included_data,
-        })
+        Ok(Self { window, statuses, marketplaces, fulfilled_by, max_results_per_page, pagination_token, included_data })
     }
 
     /// What must stay the same from page to page.
@@ -217,7 +205,9 @@ fn marketplaces(query: &mut Query, known: &[String], required: bool) -> Result<V
         return Err(ApiError::invalid("marketplaceIds", "has more than 50 elements"));
     }
     match asked.iter().find(|id| !known.contains(id)) {
-        Some(id) => Err(ApiError::invalid("marketplaceIds", &format!("names {id}, in which this account does not sell"))),
+        Some(id) => {
+            Err(ApiError::invalid("marketplaceIds", &format!("names {id}, in which this account does not sell")))
+        }
         None => Ok(asked),
     }
 }
@@ -277,7 +267,8 @@ impl PatchRequest {
         only_fields(body, "body", &["productType", "patches"])?;
         let product_type = text(body, "productType")?;
         let patches = body.get("patches").and_then(Value::as_array).filter(|patches| !patches.is_empty());
-        let patches = patches.ok_or_else(|| ApiError::invalid("patches", "must be a list of at least one operation"))?;
+        let patches =
+            patches.ok_or_else(|| ApiError::invalid("patches", "must be a list of at least one operation"))?;
         let mut request = Self { product_type, preview, ..Self::default() };
         for patch in patches {
             request.take_patch(object(patch, "patches")?, &asked, currency)?;
@@ -295,11 +286,15 @@ impl PatchRequest {
         let attribute = path
             .strip_prefix("/attributes/")
             .filter(|attribute| !attribute.is_empty() && !attribute.contains('/'))
-            .ok_or_else(|| ApiError::invalid("patches.path", "must name a top-level attribute, such as /attributes/item_name"))?;
+            .ok_or_else(|| {
+                ApiError::invalid("patches.path", "must name a top-level attribute, such as /attributes/item_name")
+            })?;
         let values = match patch.get("value") {
             None if op == "delete" => return Ok(()),
             None => return Err(ApiError::invalid("patches.value", "is required")),
-            Some(value) => value.as_array().ok_or_else(|| ApiError::invalid("patches.value", "must be a list of objects"))?,
+            Some(value) => {
+                value.as_array().ok_or_else(|| ApiError::invalid("patches.value", "must be a list of objects"))?
+            }
         };
         for value in values {
             let value = object(value, "patches.value")?;
@@ -319,13 +314,18 @@ impl PatchRequest {
     fn take_availability(&mut self, value: &Map<String, Value>) {
         const NAME: &str = "fulfillment_availability";
         if value.get("fulfillment_channel_code").and_then(Value::as_str) != Some("DEFAULT") {
-            self.complain("fulfillment_channel_code must be DEFAULT for offers that the seller ships.", NAME, "INVALID_ATTRIBUTE");
+            self.complain(
+                "fulfillment_channel_code must be DEFAULT for offers that the seller ships.",
+                NAME,
+                "INVALID_ATTRIBUTE",
+            );
         }
         match value.get("quantity").and_then(Value::as_i64) {
             Some(quantity) if quantity >= 0 => self.quantity = Some(quantity),
             _ => self.complain("quantity must be a whole number of at least 0.", NAME, "INVALID_ATTRIBUTE"),
         }
-        let known = ["fulfillment_channel_code", "quantity", "lead_time_to_ship_max_days", "restock_date", "marketplace_id"];
+        let known =
+            ["fulfillment_channel_code", "quantity", "lead_time_to_ship_max_days", "restock_date", "marketplace_id"];
         if let Some(name) = value.keys().find(|name| !known.contains(&name.as_str())) {
             self.complain(&format!("{name} is not part of the attribute."), NAME, "INVALID_ATTRIBUTE");
         }
@@ -425,7 +425,8 @@ fn shipment_items(package: &Map<String, Value>) -> Result<Vec<(String, i64)>, Ap
         let item = object(item, "orderItems")?;
         only_fields(item, "orderItems", &["orderItemId", "quantity", "transparencyCodes"])?;
         let quantity = item.get("quantity").and_then(Value::as_i64).filter(|quantity| *quantity > 0);
-        let quantity = quantity.ok_or_else(|| ApiError::invalid("orderItems.quantity", "must be a whole number above 0"))?;
+        let quantity =
+            quantity.ok_or_else(|| ApiError::invalid("orderItems.quantity", "must be a whole number above 0"))?;
         items.push((text(item, "orderItemId")?, quantity));
     }
     Ok(items)
@@ -534,9 +535,11 @@ mod tests {
 
     #[test]
     fn patches_are_checked_for_shape_and_for_sense() {
-        let stock = |value: Value| json!({ "productType": "HOME", "patches": [
-            { "op": "replace", "path": "/attributes/fulfillment_availability", "value": value }
-        ]});
+        let stock = |value: Value| {
+            json!({ "productType": "HOME", "patches": [
+                { "op": "replace", "path": "/attributes/fulfillment_availability", "value": value }
+            ]})
+        };
         let fine = patch(stock(json!([{ "fulfillment_channel_code": "DEFAULT", "quantity": 7 }]))).unwrap();
         assert_eq!((fine.quantity, fine.issues.len()), (Some(7), 0));
         for sense in [
@@ -563,14 +566,18 @@ mod tests {
 
     #[test]
     fn prices_are_exact_numbers_in_the_marketplaces_currency() {
-        let price = |value: Value, currency: &str| json!({ "productType": "HOME", "patches": [{
-            "op": "replace", "path": "/attributes/purchasable_offer", "value": [{
-                "marketplace_id": MARKETPLACE, "currency": currency,
-                "our_price": [{ "schedule": [{ "value_with_tax": value }] }],
-            }],
-        }]});
+        let price = |value: Value, currency: &str| {
+            json!({ "productType": "HOME", "patches": [{
+                "op": "replace", "path": "/attributes/purchasable_offer", "value": [{
+                    "marketplace_id": MARKETPLACE, "currency": currency,
+                    "our_price": [{ "schedule": [{ "value_with_tax": value }] }],
+                }],
+            }]})
+        };
         assert_eq!(patch(price(json!(19.99), "EUR")).unwrap().price_minor, Some(1999));
-        for (value, currency) in [(json!(19.999), "EUR"), (json!("19.99"), "EUR"), (json!(0), "EUR"), (json!(19.99), "USD")] {
+        for (value, currency) in
+            [(json!(19.999), "EUR"), (json!("19.99"), "EUR"), (json!(0), "EUR"), (json!(19.99), "USD")]
+        {
             assert!(!patch(price(value.clone(), currency)).unwrap().issues.is_empty(), "{value} {currency}");
         }
     }
@@ -616,7 +623,8 @@ mod tests {
             ("&refresh_token=refresh", "", 400, "invalid_request"),
             ("&refresh_token=refresh", "&refresh_token=refresh&scope=x", 400, "invalid_request"),
         ] {
-            let (got_status, got_error, _) = token_request(fine.replace(from, to).as_bytes(), &credentials).unwrap_err();
+            let (got_status, got_error, _) =
+                token_request(fine.replace(from, to).as_bytes(), &credentials).unwrap_err();
             assert_eq!((got_status, got_error), (status, error), "{to}");
         }
     }
