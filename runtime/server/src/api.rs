@@ -490,13 +490,15 @@ pub struct DeadLetter {
     pub payload: String,
     /// How often it was tried.
     pub attempts: u32,
+    /// Stable code of the last failure.
+    pub code: String,
     /// Why it was given up.
     pub error: String,
     /// When, milliseconds since 1970.
     pub time_ms: u64,
 }
 
-/// A waiting job.
+/// A job that waits or runs.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 pub struct JobInfo {
     /// Its id.
@@ -512,9 +514,8 @@ pub struct JobInfo {
     pub attempt: u32,
     /// When due, milliseconds since 1970.
     pub due_ms: u64,
-    /// Why the last attempt failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_error: Option<String>,
+    /// Whether it runs now.
+    pub running: bool,
 }
 
 /// An event on the event stream: CloudEvents 1.0 in JSON.

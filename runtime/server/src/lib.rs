@@ -5,16 +5,36 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+mod control;
 mod environment;
+mod host;
+mod hosted;
+mod install;
 pub mod limits;
+mod listener;
+mod machine_errors;
+mod observe;
 mod options;
 mod outbound;
+mod packages;
+mod packed;
+mod places;
 mod problem;
 mod routing;
+mod runner;
+mod state;
 mod telemetry;
+#[cfg(test)]
+mod test_spec;
+mod tokens;
 
+pub use control::openapi_json;
 pub use environment::SystemEnvironment;
-pub use options::{HostOptions, StoreEngine};
+pub use host::{Host, HostHandle, HostParts, RunningHost, ShutdownReport, StartError};
+pub use kontor_store::EngineKind;
+pub use options::HostOptions;
 pub use outbound::{HttpOutbound, OutboundSetupError};
+pub use packed::{PackageReader, Unpacked};
 pub use problem::{Code, Problem};
+pub use runner::{PluginRunner, PoolUse, Refusal};
 pub use telemetry::{LogFormat, TelemetryError, TelemetryGuard, init_telemetry};

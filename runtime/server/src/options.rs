@@ -4,17 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::limits;
+use kontor_store::EngineKind;
 
-/// Which store a host uses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum StoreEngine {
-    /// Embedded, durable, in the data directory.
-    #[default]
-    Sled,
-    /// In memory: everything is gone at the end. For tests and trying out.
-    Memory,
-}
+use crate::limits;
 
 /// How a host is started.
 #[derive(Clone, Debug)]
@@ -22,7 +14,7 @@ pub struct HostOptions {
     /// Everything that the host keeps: store, packages, compiled code, the first admin token.
     pub data_dir: PathBuf,
     /// The store.
-    pub store: StoreEngine,
+    pub store: EngineKind,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Accept packages that are unsigned or signed with the development key.
@@ -40,7 +32,7 @@ impl HostOptions {
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
-            store: StoreEngine::Sled,
+            store: EngineKind::Sled,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             dev_mode: false,
             invocations_max: limits::INVOCATIONS_DEFAULT,

@@ -104,7 +104,7 @@ pub struct Problem {
 }
 
 /// The media type of problems.
-pub const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+pub(crate) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 impl Problem {
     /// A problem; `detail` says what happened here, where, and what to do.
@@ -146,7 +146,8 @@ impl Problem {
     /// 405 with `Allow`.
     pub fn method_not_allowed(method: &str, allowed: &[String]) -> Self {
         let allowed = allowed.join(", ");
-        Self::new(Code::MethodNotAllowed, format!("{method} is not allowed here; use {allowed}.")).header(ALLOW, &allowed)
+        Self::new(Code::MethodNotAllowed, format!("{method} is not allowed here; use {allowed}."))
+            .header(ALLOW, &allowed)
     }
 
     /// 503 with `Retry-After`.

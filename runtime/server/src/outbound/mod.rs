@@ -11,9 +11,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use kontor_core::effects::{Outbound, OutboundContext, OutboundError, OutboundRequest, OutboundResponse};
-use kontor_core::limits::{
-    OUTBOUND_REQUEST_BODY_BYTES_MAX, OUTBOUND_RESPONSE_BODY_BYTES_MAX, OUTBOUND_TIMEOUT_MS_MAX,
-};
+use kontor_core::limits::{OUTBOUND_REQUEST_BODY_BYTES_MAX, OUTBOUND_RESPONSE_BODY_BYTES_MAX, OUTBOUND_TIMEOUT_MS_MAX};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tracing::Instrument as _;
 use url::{Host, Url};
@@ -26,8 +24,18 @@ const USER_AGENT: &str = concat!("kontor/", env!("CARGO_PKG_VERSION"));
 const FORM: &str = "application/x-www-form-urlencoded";
 /// Headers that are the host's business.
 const OWN_HEADERS: [&str; 12] = [
-    "host", "content-length", "connection", "keep-alive", "proxy-authorization", "proxy-connection", "te", "trailer",
-    "transfer-encoding", "upgrade", "idempotency-key", "traceparent",
+    "host",
+    "content-length",
+    "connection",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "idempotency-key",
+    "traceparent",
 ];
 
 /// Real HTTP, by reqwest and rustls.
@@ -190,8 +198,9 @@ fn filled_headers(context: &OutboundContext, given: &[(String, String)]) -> Resu
         let header = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| OutboundError::Invalid(format!("`{}` is not a header name", name.escape_debug())))?;
         let filled = fill(value, &context.secrets, Writing::Plain)?;
-        let mut filled = HeaderValue::from_str(&filled)
-            .map_err(|_| OutboundError::Invalid(format!("the value of the header `{header}` holds control characters")))?;
+        let mut filled = HeaderValue::from_str(&filled).map_err(|_| {
+            OutboundError::Invalid(format!("the value of the header `{header}` holds control characters"))
+        })?;
         filled.set_sensitive(value.contains("{secret:"));
         headers.append(header, filled);
     }

@@ -45,7 +45,13 @@ impl LogRings {
     }
 
     /// Up to `limit` lines after the cursor `since`; with 0 the newest.
-    pub(crate) fn since(&self, merchant: &MerchantId, plugin: &PluginId, since: u64, limit: usize) -> Vec<Arc<LogLine>> {
+    pub(crate) fn since(
+        &self,
+        merchant: &MerchantId,
+        plugin: &PluginId,
+        since: u64,
+        limit: usize,
+    ) -> Vec<Arc<LogLine>> {
         let rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(ring) = rings.get(&(merchant.clone(), plugin.clone())) else { return Vec::new() };
         if since == 0 {

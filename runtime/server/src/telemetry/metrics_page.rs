@@ -32,12 +32,19 @@ pub(crate) fn handle() -> &'static PrometheusHandle {
 
 fn describe() {
     use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
-    describe_counter!("kontor_http_requests_total", "HTTP requests answered, by merchant, plugin, route class and status");
+    describe_counter!(
+        "kontor_http_requests_total",
+        "HTTP requests answered, by merchant, plugin, route class and status"
+    );
     describe_histogram!("kontor_http_request_duration_seconds", Unit::Seconds, "Time to answer an HTTP request");
     describe_gauge!("kontor_http_invocations_running", "Invocations over HTTP that hold a place");
     describe_counter!("kontor_http_saturated_total", "Requests refused because all places were taken");
     describe_counter!("kontor_invocations_total", "Invocations ended, by merchant, plugin, trigger and outcome");
-    describe_histogram!("kontor_invocation_duration_seconds", Unit::Seconds, "Time from start to committed end of an invocation");
+    describe_histogram!(
+        "kontor_invocation_duration_seconds",
+        Unit::Seconds,
+        "Time from start to committed end of an invocation"
+    );
     describe_counter!("kontor_executions_total", "Executions of invocations, re-executions included");
     describe_counter!("kontor_conflicts_total", "Executions that lost against another commit");
     describe_counter!("kontor_reexecutions_total", "Executions beyond the first of an invocation");

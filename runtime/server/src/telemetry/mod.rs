@@ -2,6 +2,7 @@
 
 pub(crate) mod log_ring;
 pub(crate) mod metrics_page;
+pub(crate) mod observer;
 mod otlp;
 pub(crate) mod trace_context;
 
@@ -62,7 +63,8 @@ impl Drop for TelemetryGuard {
 /// Sets up log output to stderr (filter from `filter`, else from `KONTOR_LOG`, else `info`) and, when
 /// `OTEL_EXPORTER_OTLP_ENDPOINT` is set, traces. Call once, inside the tokio runtime.
 pub fn init_telemetry(format: LogFormat, filter: Option<&str>) -> Result<TelemetryGuard, TelemetryError> {
-    let text = filter.map(str::to_owned).or_else(|| std::env::var("KONTOR_LOG").ok()).unwrap_or_else(|| "info".to_owned());
+    let text =
+        filter.map(str::to_owned).or_else(|| std::env::var("KONTOR_LOG").ok()).unwrap_or_else(|| "info".to_owned());
     let filter = EnvFilter::try_new(&text)
         .map_err(|e| TelemetryError::Filter { filter: text.clone(), reason: e.to_string() })?;
     let provider = match std::env::var_os(otlp::ENDPOINT_VARIABLE).filter(|v| !v.is_empty()) {
@@ -70,7 +72,8 @@ pub fn init_telemetry(format: LogFormat, filter: Option<&str>) -> Result<Telemet
         None => None,
     };
     let traces = provider.as_ref().map(|p| {
-        let only_ours = EnvFilter::new("off,kontor_server=trace,kontor_core=trace,kontor_engine=trace,kontor_store=trace");
+        let only_ours =
+            EnvFilter::new("off,kontor_server=trace,kontor_core=trace,kontor_engine=trace,kontor_store=trace");
         tracing_opentelemetry::layer().with_tracer(p.tracer("kontor")).with_filter(only_ours)
     });
     let lines = match format {

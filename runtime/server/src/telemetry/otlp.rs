@@ -43,7 +43,10 @@ impl fmt::Debug for RuntimeClient {
 }
 
 impl HttpClient for RuntimeClient {
-    fn send_bytes<'a, 'b>(&'a self, request: http::Request<Bytes>) -> BoxFuture<'b, Result<http::Response<Bytes>, HttpError>>
+    fn send_bytes<'a, 'b>(
+        &'a self,
+        request: http::Request<Bytes>,
+    ) -> BoxFuture<'b, Result<http::Response<Bytes>, HttpError>>
     where
         'a: 'b,
         Self: 'b,

@@ -89,7 +89,9 @@ impl Tokens {
 
     async fn check(&self, merchant: Option<&MerchantId>, request: &TokenRequest) -> Result<(), Problem> {
         if (request.kind == TokenKind::Admin) != merchant.is_none() {
-            return Err(Problem::invalid("A merchant's tokens are of kind `token` or `staff`; admin tokens belong to the host."));
+            return Err(Problem::invalid(
+                "A merchant's tokens are of kind `token` or `staff`; admin tokens belong to the host.",
+            ));
         }
         let name_length = request.name.chars().count();
         if name_length == 0 || name_length > NAME_CHARS_MAX || request.name.chars().any(char::is_control) {
@@ -107,10 +109,15 @@ impl Tokens {
             )));
         }
         if request.expires_at_ms.is_some_and(|at| at <= self.environment.now_ms()) {
-            return Err(Problem::invalid("`expires_at_ms` lies in the past: give a time to come, in milliseconds since 1970."));
+            return Err(Problem::invalid(
+                "`expires_at_ms` lies in the past: give a time to come, in milliseconds since 1970.",
+            ));
         }
         if self.machine.host_list(merchant, PREFIX).await?.len() >= TOKENS_MAX {
-            return Err(Problem::new(Code::LimitReached, format!("There are {TOKENS_MAX} tokens already: revoke some first.")));
+            return Err(Problem::new(
+                Code::LimitReached,
+                format!("There are {TOKENS_MAX} tokens already: revoke some first."),
+            ));
         }
         Ok(())
     }
@@ -141,15 +148,20 @@ impl Tokens {
 
     /// The token that `presented` is, if it is one of the merchant's (or the host's) and has not expired. Nothing says
     /// why a token was not accepted.
-    pub(crate) async fn verify(&self, merchant: Option<&MerchantId>, presented: &str) -> Result<Option<Token>, Problem> {
+    pub(crate) async fn verify(
+        &self,
+        merchant: Option<&MerchantId>,
+        presented: &str,
+    ) -> Result<Option<Token>, Problem> {
         let Some(text) = TokenText::parse(presented) else { return Ok(None) };
         let scope = if text.kind() == TokenKind::Admin { None } else { merchant };
         if scope.is_none() && text.kind() != TokenKind::Admin {
             return Ok(None);
         }
         let Some(bytes) = self.machine.host_get(scope, &key(text.id())).await? else { return Ok(None) };
-        let record: Record = serde_json::from_slice(&bytes)
-            .map_err(|_| Problem::new(Code::Internal, "The record of this token is damaged: revoke it and create a new one."))?;
+        let record: Record = serde_json::from_slice(&bytes).map_err(|_| {
+            Problem::new(Code::Internal, "The record of this token is damaged: revoke it and create a new one.")
+        })?;
         let expired = record.expires_at_ms.is_some_and(|at| at <= self.environment.now_ms());
         if expired || record.kind != text.kind() || !text.matches(&record.hash) {
             return Ok(None);
@@ -162,7 +174,9 @@ impl Tokens {
 /// Whether `granted` (of a token) covers `needed` (of a route): the same, `*`, or `area:*`.
 pub(crate) fn covers(granted: &[String], needed: &str) -> bool {
     granted.iter().any(|g| {
-        g == "*" || g == needed || g.strip_suffix('*').is_some_and(|area| area.ends_with(':') && needed.starts_with(area))
+        g == "*"
+            || g == needed
+            || g.strip_suffix('*').is_some_and(|area| area.ends_with(':') && needed.starts_with(area))
     })
 }
 

@@ -111,7 +111,14 @@ mod tests {
     fn anything_else_is_no_token() {
         let good = TokenText::generate(TokenKind::Token);
         let short = &good.as_str()[..good.as_str().len() - 1];
-        for bad in ["", "kontor", "kontor_t_0123456789abcdef_", "kontor_x_0123456789abcdef_aaaa", short, &format!("{}=", good.as_str())] {
+        for bad in [
+            "",
+            "kontor",
+            "kontor_t_0123456789abcdef_",
+            "kontor_x_0123456789abcdef_aaaa",
+            short,
+            &format!("{}=", good.as_str()),
+        ] {
             assert!(TokenText::parse(bad).is_none(), "{bad}");
         }
     }

@@ -1,0 +1,90 @@
+//! What machines ask: is it alive, is it ready, how does it do.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State as Extract;
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
+use metrics::{counter, gauge};
+
+use crate::api::Readiness;
+use crate::problem::{Code, Problem};
+use crate::state::State;
+use crate::telemetry::metrics_page;
+
+/// Alive.
+#[utoipa::path(get, path = "/healthz", tag = "host", responses((status = 200, description = "The process answers.")))]
+pub(crate) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Ready to serve: the store reads, and the host is not stopping.
+#[utoipa::path(get, path = "/readyz", tag = "host",
+    responses((status = 200, body = Readiness), (status = 503, body = crate::api::ProblemBody)))]
+pub(crate) async fn readyz(Extract(state): Extract<Arc<State>>) -> Response {
+    if let Some(reason) = state.fatal.borrow().clone() {
+        return Problem::unavailable(Code::Unavailable, format!("The host has stopped: {reason}."), 30).into_response();
+    }
+    if state.stopping.is_cancelled() {
+        return Problem::unavailable(Code::Unavailable, "The host is stopping.", 30).into_response();
+    }
+    if let Err(error) = state.note(state.machine.merchants().await) {
+        return Problem::from(error).into_response();
+    }
+    Json(Readiness { state: "ready".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }).into_response()
+}
+
+/// Prometheus metrics.
+#[utoipa::path(get, path = "/metrics", tag = "host",
+    responses((status = 200, description = "Metrics in the Prometheus text format.", content_type = "text/plain", body = String)))]
+pub(crate) async fn metrics(Extract(state): Extract<Arc<State>>) -> Response {
+    let handle = metrics_page::handle();
+    refresh(&state);
+    handle.run_upkeep();
+    let mut response = handle.render().into_response();
+    let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, text);
+    response
+}
+
+/// Numbers that are kept elsewhere are copied when somebody looks.
+fn refresh(state: &State) {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "metrics are floating point; above 2^53 the last digits do not matter"
+    )]
+    let float = |n: u64| n as f64;
+    gauge!("kontor_http_invocations_running").set(float(state.places.taken() as u64));
+    let pool = state.runner.pool_use();
+    gauge!("kontor_pool_instances").set(float(pool.instances));
+    gauge!("kontor_pool_capacity").set(float(pool.capacity));
+    let store = state.store.stats();
+    gauge!("kontor_store_version").set(float(store.version));
+    gauge!("kontor_store_durable_version").set(float(store.durable_version));
+    for (name, total) in [
+        ("commits", store.commits),
+        ("read-only", store.read_only),
+        ("groups", store.groups),
+        ("syncs", store.syncs),
+        ("conflicts", store.conflicts),
+        ("too-old", store.too_old),
+        ("bounds", store.bounds),
+    ] {
+        counter!("kontor_store_operations_total", "operation" => name).absolute(total);
+    }
+    gauge!("kontor_store_recent_changes").set(float(store.recent_changes as u64));
+    gauge!("kontor_store_alarm").set(if store.engine.alarm.is_some() { 1.0 } else { 0.0 });
+    if let Some(bytes) = store.engine.disk_bytes {
+        gauge!("kontor_store_disk_bytes").set(float(bytes));
+    }
+    gauge!("kontor_up").set(if state.stopping.is_cancelled() { 0.0 } else { 1.0 });
+    let lag = state.machine.next_due_ms().map_or(0, |due| state.environment.now_ms().saturating_sub(due));
+    gauge!("kontor_background_lag_milliseconds").set(float(lag));
+}
+
+/// 204.
+pub(crate) fn done() -> StatusCode {
+    StatusCode::NO_CONTENT
+}

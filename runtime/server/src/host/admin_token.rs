@@ -1,0 +1,42 @@
+//! The first admin token: made when there is none, written where only the owner of the data can read it.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::StartError;
+use crate::api::TokenKind;
+use crate::state::State;
+use crate::tokens::TokenRequest;
+
+/// Name of the file in the data directory.
+const FILE: &str = "admin-token";
+
+/// The token if it was made now; `None` if there are admin tokens already.
+pub(super) async fn ensure(state: &Arc<State>, data_dir: &Path) -> Result<Option<String>, StartError> {
+    let failed = |why: String| StartError::Data(format!("the first admin token cannot be made: {why}"));
+    let known = state.tokens.list(None).await.map_err(|p| failed(p.detail().to_owned()))?;
+    if !known.is_empty() {
+        return Ok(None);
+    }
+    let request =
+        TokenRequest { name: "first".to_owned(), kind: TokenKind::Admin, scopes: Vec::new(), expires_at_ms: None };
+    let created = state.tokens.create(None, request).await.map_err(|p| failed(p.detail().to_owned()))?;
+    let path = data_dir.join(FILE);
+    write_private(&path, &created.secret).map_err(|e| failed(format!("{} cannot be written: {e}", path.display())))?;
+    Ok(Some(created.secret))
+}
+
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    writeln!(file, "{text}")?;
+    file.sync_all()
+}

@@ -1,0 +1,194 @@
+//! A host from its start to its end. Start: store, code, machine, plugins of the current revisions, background work, HTTP. End: no new
+//! connections, requests in flight finish, background work stops, the store is made durable and closed.
+
+mod admin_token;
+mod error;
+mod running;
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware;
+use kontor_core::effects::{Environment, Outbound};
+use kontor_core::machine::{Machine, Options};
+use kontor_store::{StoreHandle, StoreOptions};
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::control;
+use crate::install;
+use crate::listener;
+use crate::observe;
+use crate::options::HostOptions;
+use crate::packages::PackageStore;
+use crate::packed::PackageReader;
+use crate::places::Places;
+use crate::runner::PluginRunner;
+use crate::state::State;
+use crate::telemetry::log_ring::LogRings;
+use crate::telemetry::observer::HostObserver;
+use crate::tokens::Tokens;
+
+pub use error::StartError;
+pub use running::{HostHandle, RunningHost, ShutdownReport};
+
+/// Background items that one pump works on at a time.
+const PUMP_CONCURRENCY: usize = 16;
+
+/// What a host is made of besides its options; tests bring their own.
+#[derive(Clone, Debug)]
+pub struct HostParts {
+    /// Runs plugins.
+    pub runner: Arc<dyn PluginRunner>,
+    /// Reads packed plugins.
+    pub reader: Arc<dyn PackageReader>,
+    /// The outside world.
+    pub outbound: Arc<dyn Outbound>,
+    /// Time and entropy.
+    pub environment: Arc<dyn Environment>,
+    /// What the machine can be tuned in.
+    pub machine: Options,
+}
+
+/// Starts hosts.
+#[derive(Clone, Copy, Debug)]
+pub struct Host;
+
+impl Host {
+    /// Starts a host from `parts`.
+    pub async fn start_with(options: HostOptions, parts: HostParts) -> Result<RunningHost, StartError> {
+        // First, so that what happens at the start is counted.
+        let _recorder = crate::telemetry::metrics_page::handle();
+        make_data_dir(&options)?;
+        let store = open_store(&options).await?;
+        match assemble(&options, parts, store.clone()).await {
+            Ok(host) => Ok(host),
+            Err(error) => {
+                if let Err(closing) = store.close() {
+                    tracing::warn!(error = %closing, "the store did not close in order");
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+async fn assemble(options: &HostOptions, parts: HostParts, store: StoreHandle) -> Result<RunningHost, StartError> {
+    let logs = Arc::new(LogRings::default());
+    let observer = HostObserver { logs: Arc::clone(&logs), environment: Arc::clone(&parts.environment) };
+    let machine = Machine::open(
+        store.tx_store(),
+        Arc::clone(&parts.runner).executor(),
+        Arc::clone(&parts.environment),
+        parts.outbound,
+        Arc::new(observer),
+        parts.machine,
+    )
+    .await?;
+    let state = Arc::new(State {
+        tokens: Tokens::new(Arc::clone(&machine), Arc::clone(&parts.environment)),
+        machine,
+        runner: parts.runner,
+        environment: parts.environment,
+        store,
+        packages: PackageStore::open(&options.data_dir, parts.reader).map_err(|e| StartError::Data(e.to_string()))?,
+        logs,
+        places: Places::new(options.invocations_max),
+        streams: State::stream_places(),
+        changes: Mutex::new(()),
+        dev_mode: options.dev_mode,
+        secure_cookies: options.secure_cookies,
+        stopping: CancellationToken::new(),
+        invocations: TaskTracker::new(),
+        fatal: watch::Sender::new(None),
+    });
+    let admin_token = admin_token::ensure(&state, &options.data_dir).await?;
+    prepare_current(&state).await?;
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .map_err(|source| StartError::Listen { address: options.listen, source })?;
+    let address = listener.local_addr().map_err(|source| StartError::Listen { address: options.listen, source })?;
+    let connections = TaskTracker::new();
+    let accepting = tokio::spawn(listener::accept(listener, app(&state), state.stopping.clone(), connections.clone()));
+    let pumps = start_pumps(&state);
+    tracing::info!(%address, data = %options.data_dir.display(), dev_mode = options.dev_mode, "the host serves");
+    Ok(RunningHost::new(state, address, admin_token, options.drain_timeout, accepting, connections, pumps))
+}
+
+fn app(state: &Arc<State>) -> Router {
+    control::router(state)
+        .layer(CatchPanicLayer::custom(observe::panicked))
+        .layer(middleware::from_fn(observe::observe))
+}
+
+fn make_data_dir(options: &HostOptions) -> Result<(), StartError> {
+    std::fs::create_dir_all(&options.data_dir)
+        .map_err(|e| StartError::Data(format!("the data directory {} cannot be made: {e}", options.data_dir.display())))
+}
+
+/// Opening reads (and after a crash repairs) the store: on a thread that may block.
+async fn open_store(options: &HostOptions) -> Result<StoreHandle, StartError> {
+    let store = StoreOptions {
+        engine: options.store,
+        created_by: concat!("kontor ", env!("CARGO_PKG_VERSION")).to_owned(),
+        ..StoreOptions::new(options.data_dir.join("store"))
+    };
+    match tokio::task::spawn_blocking(move || kontor_store::open(&store)).await {
+        Ok(opened) => Ok(opened?),
+        Err(panic) => Err(StartError::Data(format!("opening the store broke off: {panic}"))),
+    }
+}
+
+/// Makes the code of all current revisions ready. A plugin whose package is gone or damaged fails alone and by name; the others
+/// go on.
+async fn prepare_current(state: &Arc<State>) -> Result<(), StartError> {
+    for merchant in state.machine.merchants().await? {
+        let revision = state.machine.current(&merchant).await?;
+        for (id, installed) in &revision.plugins {
+            let prepared = match state.packages.load(&installed.spec.digest).await {
+                Ok(unpacked) => {
+                    install::prepare(state, id.as_str(), &unpacked).await.map_err(|p| p.detail().to_owned())
+                }
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(reason) = prepared {
+                tracing::error!(%merchant, plugin = %id, %reason, "a plugin cannot run until its package is uploaded and installed again");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn start_pumps(state: &Arc<State>) -> Pumps {
+    let stop = CancellationToken::new();
+    let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let tasks = (0..count)
+        .map(|_| {
+            let (state, stop) = (Arc::clone(state), stop.clone());
+            tokio::spawn(async move {
+                let stopped = stop.cancelled_owned();
+                let result = Arc::clone(&state.machine).pump(PUMP_CONCURRENCY, Box::pin(stopped)).await;
+                if let Err(error) = result {
+                    state.fail(&error.to_string());
+                }
+            })
+        })
+        .collect();
+    Pumps { stop, tasks }
+}
+
+/// The background work.
+pub(crate) struct Pumps {
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl fmt::Debug for Pumps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pumps").field("count", &self.tasks.len()).finish_non_exhaustive()
+    }
+}

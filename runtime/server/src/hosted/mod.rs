@@ -1,0 +1,279 @@
+//! The routes of plugins under `/m/{merchant}/{plugin}/`: a request is admitted by the manifest of the revision in force, becomes an
+//! invocation, and its answer goes back.
+
+mod auth;
+mod headers;
+mod index;
+mod sign_in;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State as Extract;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use kontor_core::error::Error;
+use kontor_core::executor::HttpRequest;
+use kontor_core::ids::{InvocationId, MerchantId, PluginId};
+use kontor_core::limits::HTTP_REQUEST_BODY_BYTES_MAX;
+use kontor_core::records::{Answer, RequestContext};
+use kontor_core::revision::RouteAuth;
+use sha2::{Digest as _, Sha256};
+use tracing::Instrument as _;
+
+use crate::limits::{BODY_READ_TIMEOUT, IDEMPOTENCY_KEY_BYTES_MAX, INVOCATION_TIMEOUT};
+use crate::listener::PeerAddress;
+use crate::observe::Labels;
+use crate::problem::{Code, Problem};
+use crate::routing::{Matched, match_route};
+use crate::state::{State, shorten};
+use auth::Admission;
+
+pub(crate) use auth::bearer;
+pub(crate) use index::root;
+
+/// How often a request is admitted anew when the revision is switched under it.
+const ADMISSIONS_MAX: usize = 5;
+
+/// A hosted address taken apart.
+#[derive(Debug)]
+struct Address {
+    merchant: MerchantId,
+    plugin: PluginId,
+    /// Below the plugin's prefix, as received.
+    path: String,
+}
+
+/// Everything below `/m/`.
+pub(crate) async fn hosted(Extract(state): Extract<Arc<State>>, request: Request<Body>) -> Response {
+    let page_wanted = wants_page(request.method(), request.headers());
+    match dispatch(&state, request).await {
+        Ok(response) => response,
+        Err(problem) if page_wanted => problem.into_page(),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn dispatch(state: &Arc<State>, request: Request<Body>) -> Result<Response, Problem> {
+    let path = request.uri().path().to_owned();
+    let below = path.strip_prefix("/m/").unwrap_or_default();
+    let (merchant, rest) = below.split_once('/').unwrap_or((below, ""));
+    let merchant = State::merchant_id(merchant)?;
+    match rest.trim_end_matches('/') {
+        "" => return index::merchant(state, &merchant).await,
+        sign_in::SIGN_IN => return sign_in::sign_in(state, &merchant, request).await,
+        sign_in::SIGN_OUT => return sign_in::sign_out(state, &merchant, &request),
+        _ => {}
+    }
+    let (plugin, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let plugin =
+        PluginId::new(plugin).map_err(|_| Problem::not_found(format!("There is no plugin `{}`.", shorten(plugin))))?;
+    serve(state, Address { merchant, plugin, path: format!("/{path}") }, request).await
+}
+
+/// Names that no plugin may have, because the host's own pages are there.
+pub(crate) const RESERVED_PLUGIN_IDS: [&str; 2] = [sign_in::SIGN_IN, sign_in::SIGN_OUT];
+
+async fn serve(state: &Arc<State>, address: Address, request: Request<Body>) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let peer = parts.extensions.get::<PeerAddress>().map(|p| p.0);
+    let mut body = Some(body);
+    let mut content: Option<Bytes> = None;
+    for _ in 0..ADMISSIONS_MAX {
+        let admitted = admit(state, &address, &parts.method, &parts.uri, &parts.headers).await?;
+        let (admission, labels) = match admitted {
+            Admitted::Invoke(admission, labels) => (admission, labels),
+            Admitted::Answer(response) => return Ok(*response),
+        };
+        if let Some(body) = body.take() {
+            content = Some(read_body(&parts.headers, body).await?);
+        }
+        let content = content.clone().unwrap_or_default();
+        let context = context(&address, &admission, &parts.method, &parts.headers)?;
+        let call = HttpRequest {
+            method: parts.method.as_str().to_owned(),
+            path: address.path.clone(),
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            headers: headers::for_plugin(&parts.headers, &admission.auth),
+            body: content.to_vec(),
+            base_path: format!("/m/{}/{}", address.merchant, address.plugin),
+            remote_address: peer.map(|p: SocketAddr| p.ip().to_string()).unwrap_or_default(),
+        };
+        let place = state.places.take().await?;
+        let result = invoke(state, &address, call, context).await;
+        drop(place);
+        match result {
+            Err(Outcome::Again) => {}
+            Err(Outcome::Failed(problem)) => return Err(*problem),
+            Ok(answer) => {
+                let mut response = headers::from_plugin(answer, &admission.auth)?;
+                response.extensions_mut().insert(labels);
+                return Ok(response);
+            }
+        }
+    }
+    Err(Problem::unavailable(Code::Unavailable, "The set of plugins is being changed; try again in a second.", 1))
+}
+
+enum Admitted {
+    Invoke(Admission, Labels),
+    Answer(Box<Response>),
+}
+
+/// Finds the route in the revision in force and checks who is calling.
+async fn admit(
+    state: &Arc<State>,
+    address: &Address,
+    method: &Method,
+    uri: &http::Uri,
+    request_headers: &HeaderMap,
+) -> Result<Admitted, Problem> {
+    let revision = state.note(state.machine.current(&address.merchant).await)?;
+    let Some(installed) = revision.plugins.get(&address.plugin) else {
+        return Err(Problem::not_found(format!(
+            "The plugin `{}` is not installed for `{}`.",
+            address.plugin, address.merchant
+        )));
+    };
+    let route = match match_route(&installed.spec.routes, method.as_str(), &address.path) {
+        Matched::Route(route) => route,
+        Matched::MethodNotAllowed(allowed) => return Err(Problem::method_not_allowed(method.as_str(), &allowed)),
+        Matched::NotFound => return Err(Problem::not_found(format!("`{}` has no such address.", installed.spec.name))),
+        Matched::Ambiguous(reason) => return Err(Problem::invalid(format!("This path cannot be used: {reason}."))),
+    };
+    let labels = Labels {
+        merchant: address.merchant.to_string(),
+        plugin: address.plugin.to_string(),
+        class: auth::class(&route.auth),
+    };
+    let caller = match auth::authenticate(state, &address.merchant, route, method, request_headers).await {
+        Ok(caller) => caller,
+        Err(problem) if may_sign_in(&route.auth, method, request_headers, &problem) => {
+            let response = sign_in::redirect(&address.merchant, uri);
+            return Ok(Admitted::Answer(Box::new(response)));
+        }
+        Err(problem) => return Err(problem),
+    };
+    let admission =
+        Admission { caller, auth: route.auth.clone(), may_fetch: route.outbound, revision: revision.number };
+    Ok(Admitted::Invoke(admission, labels))
+}
+
+/// A person who opens a page for staff is shown where to sign in.
+fn may_sign_in(auth: &RouteAuth, method: &Method, headers: &HeaderMap, problem: &Problem) -> bool {
+    matches!(auth, RouteAuth::Staff(_)) && problem.code() == Code::Unauthenticated && wants_page(method, headers)
+}
+
+fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
+    let html = headers.get(http::header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains("text/html"));
+    html && (method == Method::GET || method == Method::HEAD || method == Method::POST)
+}
+
+/// Reads the whole body, within bounds of size and time.
+pub(crate) async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    read_body_within(headers, body, HTTP_REQUEST_BODY_BYTES_MAX).await
+}
+
+/// Reads the whole body of at most `limit` bytes.
+pub(crate) async fn read_body_within(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
+    let too_large = || {
+        Problem::new(Code::BodyTooLarge, format!("At most {limit} bytes are accepted here.")).with("limit_bytes", limit)
+    };
+    let announced =
+        headers.get(http::header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    if announced.is_some_and(|n| n > limit as u64) {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(BODY_READ_TIMEOUT, Limited::new(body, limit).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::invalid("The request body broke off.")),
+        Err(_) => Err(Problem::new(Code::BodyTimeout, "The request body must arrive within 30 seconds.")),
+    }
+}
+
+fn context(
+    address: &Address,
+    admission: &Admission,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<RequestContext, Problem> {
+    let idempotency = match headers.get("idempotency-key") {
+        Some(value) if !method.is_safe() => Some(idempotency_key(admission, headers, value.as_bytes())?),
+        _ => None,
+    };
+    let invocation = match &idempotency {
+        Some(key) => InvocationId::new(&format!("req/{}/{key}", address.plugin)),
+        None => InvocationId::new(&format!("req/{}", uuid::Uuid::now_v7())),
+    };
+    Ok(RequestContext {
+        invocation,
+        actor: admission.caller.actor.clone(),
+        scopes: admission.caller.scopes.clone(),
+        may_fetch: admission.may_fetch,
+        idempotency,
+        admitted_by: Some(admission.revision),
+    })
+}
+
+/// The key as the machine keeps it: bound to who sent it (for anonymous callers to their cookies), so that nobody is given
+/// another's answer by guessing a key.
+fn idempotency_key(admission: &Admission, headers: &HeaderMap, key: &[u8]) -> Result<String, Problem> {
+    let visible = key.iter().all(|b| (0x21..=0x7e).contains(b));
+    if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX || !visible {
+        return Err(Problem::invalid(format!(
+            "The Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters."
+        )));
+    }
+    let mut hash = Sha256::new();
+    hash.update(format!("{:?}", admission.caller.actor));
+    hash.update([0]);
+    if admission.caller.token.is_none() {
+        for cookie in headers.get_all(http::header::COOKIE) {
+            hash.update(cookie.as_bytes());
+        }
+    }
+    hash.update(admission.caller.token.as_deref().unwrap_or_default());
+    hash.update([0]);
+    hash.update(key);
+    Ok(hex::encode(hash.finalize()))
+}
+
+enum Outcome {
+    /// The revision was switched: admit again.
+    Again,
+    Failed(Box<Problem>),
+}
+
+/// Runs the invocation on a task of its own: a client that goes away does not break it off half-way, and a panic stays inside.
+async fn invoke(
+    state: &Arc<State>,
+    address: &Address,
+    call: HttpRequest,
+    context: RequestContext,
+) -> Result<Answer, Outcome> {
+    let (machine, merchant, plugin) = (Arc::clone(&state.machine), address.merchant.clone(), address.plugin.clone());
+    let work = async move { machine.request(&merchant, &plugin, call, context).await };
+    let task = state.invocations.spawn(work.in_current_span());
+    let failed = |problem: Problem| Outcome::Failed(Box::new(problem));
+    match tokio::time::timeout(INVOCATION_TIMEOUT, task).await {
+        Ok(Ok(Ok(answer))) => Ok(answer),
+        Ok(Ok(Err(Error::RevisionChanged { .. }))) => Err(Outcome::Again),
+        Ok(Ok(Err(error))) => Err(failed(
+            state
+                .note::<Answer>(Err(error))
+                .map_or_else(Problem::from, |_| Problem::new(Code::Internal, "An error was lost.")),
+        )),
+        Ok(Err(panic)) => {
+            tracing::error!(%panic, plugin = %address.plugin, "an invocation panicked");
+            Err(failed(Problem::new(Code::Internal, "The invocation broke off; nothing of it remains.")))
+        }
+        Err(_) => Err(failed(Problem::new(
+            Code::InvocationTimeout,
+            "The invocation took too long. It may still come to its end: repeat the request with the same Idempotency-Key, or look first.",
+        ))),
+    }
+}

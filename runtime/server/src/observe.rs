@@ -1,0 +1,108 @@
+//! Around every request: an id, a span that joins the caller's trace, a log line, metrics, and a net for panics.
+
+use std::any::Any;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tracing::Instrument as _;
+
+use crate::problem::{Code, Problem};
+use crate::telemetry::trace_context;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest id taken over from a client.
+const REQUEST_ID_CHARS_MAX: usize = 64;
+
+/// Whose route answered, for metrics; put into the response's extensions by the handler.
+#[derive(Clone, Debug)]
+pub(crate) struct Labels {
+    pub(crate) merchant: String,
+    pub(crate) plugin: String,
+    pub(crate) class: &'static str,
+}
+
+/// The middleware.
+pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = request_id(request.headers());
+    let value = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("unknown"));
+    request.headers_mut().insert(REQUEST_ID, value.clone());
+    let span = tracing::info_span!(
+        "request",
+        request_id = %id,
+        method = %request.method(),
+        path = %request.uri().path(),
+        status = tracing::field::Empty,
+    );
+    trace_context::adopt(&span, request.headers());
+    let mut response = next.run(request).instrument(span.clone()).await;
+    response.headers_mut().insert(REQUEST_ID, value);
+
+    let elapsed = started.elapsed();
+    let status = response.status();
+    span.record("status", status.as_u16());
+    let labels = response.extensions().get::<Labels>();
+    let merchant = labels.map_or_else(String::new, |l| l.merchant.clone());
+    let plugin = labels.map_or_else(String::new, |l| l.plugin.clone());
+    let class = labels.map_or("host", |l| l.class);
+    metrics::counter!("kontor_http_requests_total", "merchant" => merchant.clone(), "plugin" => plugin.clone(),
+        "class" => class, "status" => status.as_u16().to_string())
+    .increment(1);
+    metrics::histogram!("kontor_http_request_duration_seconds", "merchant" => merchant, "plugin" => plugin, "class" => class)
+        .record(elapsed.as_secs_f64());
+    let code = response.extensions().get::<Code>().map(|c| c.as_str());
+    span.in_scope(|| {
+        if status.is_server_error() {
+            tracing::warn!(status = status.as_u16(), code, elapsed_ms = elapsed.as_millis(), "answered");
+        } else {
+            tracing::debug!(status = status.as_u16(), code, elapsed_ms = elapsed.as_millis(), "answered");
+        }
+    });
+    response
+}
+
+/// What a panic of a handler becomes. The text of the panic goes to the log only.
+pub(crate) fn panicked(panic: Box<dyn Any + Send + 'static>) -> http::Response<Body> {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    tracing::error!(panic = text, "a handler panicked");
+    Problem::new(Code::Internal, "The request broke off inside the host. The log has more under this request's id.")
+        .into_response()
+}
+
+/// The client's id if it is harmless, else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let given = headers.get(REQUEST_ID).and_then(|v| v.to_str().ok());
+    match given {
+        Some(id) if is_harmless(id) => id.to_owned(),
+        _ => uuid::Uuid::now_v7().to_string(),
+    }
+}
+
+fn is_harmless(id: &str) -> bool {
+    !id.is_empty()
+        && id.len() <= REQUEST_ID_CHARS_MAX
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_harmless_ids_are_taken_over() {
+        for (given, taken) in
+            [("abc-1.2_3", true), ("", false), ("a b", false), ("a\"b", false), (&"a".repeat(65), false)]
+        {
+            let headers = HeaderMap::from_iter([(REQUEST_ID, HeaderValue::from_str(given).unwrap())]);
+            assert_eq!(request_id(&headers) == given, taken, "{given}");
+        }
+    }
+}
