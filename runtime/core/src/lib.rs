@@ -5,14 +5,18 @@
 //! randomness, no files, no network, no threads; every effect comes in through a trait ([`store::TxStore`],
 //! [`executor::Executor`], [`effects`]). It knows no WebAssembly (that is the engine's) and no commerce (that is the plugins').
 
+mod codec;
 pub mod effects;
 pub mod error;
 pub mod executor;
 pub mod ids;
 pub mod keys;
 pub mod limits;
+mod lock;
 pub mod machine;
 pub mod observer;
+mod overlay;
+mod queueing;
 pub mod records;
 pub mod revision;
 pub mod store;

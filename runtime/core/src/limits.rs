@@ -49,6 +49,30 @@ pub const SHARED_ATTEMPTS_MAX: u32 = 6;
 /// store that keeps failing gets here.
 pub const ATTEMPTS_MAX: u32 = 16;
 
+/// Executions in all, those that another revision or an old view made necessary included: a merchant that switches revisions
+/// without pause must not keep a request forever.
+pub const EXECUTIONS_MAX: u32 = 64;
+/// Longest wait for a rate budget inside an invocation: longer than that, a job comes back later instead of holding a slot.
+pub const BUDGET_WAIT_MS_MAX: u64 = 2_000;
+/// Longest backoff.
+pub const BACKOFF_MS_MAX: u64 = 60 * 60 * 1000;
+/// Longest time a handler may ask to be left alone: a week; longer belongs into a due time.
+pub const RETRY_AFTER_MS_MAX: u64 = 7 * 24 * 60 * 60 * 1000;
+/// Largest response kept for an idempotency key: pages and documents fit, downloads do not.
+pub const IDEMPOTENCY_RESPONSE_BYTES_MAX: usize = 1024 * 1024;
+/// Longest idempotency key, as is customary.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// Entries of one page of a list.
+pub const PAGE_ENTRIES_MAX: usize = 1_000;
+/// Steps of one migration: a million rows at a hundred a step are ten thousand.
+pub const MIGRATION_STEPS_MAX: u32 = 1_000_000;
+/// Tries of one step of a migration that asks to be tried again.
+pub const MIGRATION_RETRIES_MAX: u32 = 5;
+/// Plugins in one revision.
+pub const PLUGINS_MAX: usize = 500;
+/// Longest secret: a PEM key fits.
+pub const SECRET_BYTES_MAX: usize = 16 * 1024;
+
 /// Limits per plugin and invocation; what a manifest may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PluginLimits {
@@ -101,5 +125,23 @@ pub const PLUGIN_LIMITS_MAX: PluginLimits = PluginLimits {
 impl Default for PluginLimits {
     fn default() -> Self {
         PLUGIN_LIMITS_DEFAULT
+    }
+}
+
+impl PluginLimits {
+    /// Each limit, but at most that of `cap`.
+    #[must_use]
+    pub fn capped(self, cap: Self) -> Self {
+        Self {
+            fuel: self.fuel.min(cap.fuel),
+            memory_bytes: self.memory_bytes.min(cap.memory_bytes),
+            timeout_ms: self.timeout_ms.min(cap.timeout_ms),
+            reads: self.reads.min(cap.reads),
+            writes: self.writes.min(cap.writes),
+            write_bytes: self.write_bytes.min(cap.write_bytes),
+            events: self.events.min(cap.events),
+            jobs: self.jobs.min(cap.jobs),
+            service_calls: self.service_calls.min(cap.service_calls),
+        }
     }
 }

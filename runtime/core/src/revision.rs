@@ -251,3 +251,128 @@ pub fn same_track(left: &str, right: &str) -> bool {
             (l, r) => l == r,
         }
 }
+
+/// Whether an event type fits a pattern: equal, or the pattern ends in `*` and the type begins with what is before it.
+pub fn matches_type(pattern: &str, event_type: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => event_type.starts_with(prefix),
+        None => pattern == event_type,
+    }
+}
+
+/// Whether a host name fits a grant: equal (letter case aside), or below `example.com` for `*.example.com`.
+pub fn matches_host(granted: &str, host: &str) -> bool {
+    match granted.strip_prefix("*.") {
+        Some(parent) => host
+            .len()
+            .checked_sub(parent.len() + 1)
+            .is_some_and(|split| {
+                split > 0
+                    && host.as_bytes().get(split) == Some(&b'.')
+                    && host
+                        .get(split + 1..)
+                        .is_some_and(|tail| tail.eq_ignore_ascii_case(parent))
+            }),
+        None => granted.eq_ignore_ascii_case(host),
+    }
+}
+
+/// Whether a path fits a pattern as in [`Route::path`].
+pub fn matches_path(pattern: &str, path: &str) -> bool {
+    let mut segments = path.split('/');
+    for wanted in pattern.split('/') {
+        if wanted.starts_with("{*") && wanted.ends_with('}') {
+            return true;
+        }
+        let Some(segment) = segments.next() else {
+            return false;
+        };
+        let any = wanted.starts_with('{') && wanted.ends_with('}');
+        if !(wanted == segment || (any && !segment.is_empty())) {
+            return false;
+        }
+    }
+    segments.next().is_none()
+}
+
+impl OutboundHost {
+    /// The host with `{config:KEY}` filled in from the configuration (the host of a URL, or a bare host); `None` if it is not set.
+    pub fn resolved(&self, config: &serde_json::Value) -> Option<String> {
+        let Some(key) = self
+            .host
+            .strip_prefix("{config:")
+            .and_then(|rest| rest.strip_suffix('}'))
+        else {
+            return Some(self.host.clone());
+        };
+        let value = config.get(key)?.as_str()?;
+        match url::Url::parse(value) {
+            Ok(url) => url.host_str().map(str::to_owned),
+            Err(_) => url::Url::parse(&format!("https://{value}"))
+                .ok()?
+                .host_str()
+                .map(str::to_owned),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_match_exactly_or_below_a_star() {
+        for (granted, host, fits) in [
+            ("api.example.com", "api.example.com", true),
+            ("api.example.com", "API.example.com", true),
+            ("api.example.com", "x.api.example.com", false),
+            ("*.example.com", "a.example.com", true),
+            ("*.example.com", "a.b.example.com", true),
+            ("*.example.com", "example.com", false),
+            ("*.example.com", ".example.com", false),
+            ("*.example.com", "evilexample.com", false),
+            ("*.example.com", "example.com.evil.net", false),
+        ] {
+            assert_eq!(matches_host(granted, host), fits, "{granted} {host}");
+        }
+    }
+
+    #[test]
+    fn paths_match_segment_by_segment() {
+        for (pattern, path, fits) in [
+            ("/a/{id}", "/a/1", true),
+            ("/a/{id}", "/a/", false),
+            ("/a/{id}", "/a/1/b", false),
+            ("/a/{*rest}", "/a/1/b", true),
+            ("/{*rest}", "/", true),
+            ("/a", "/a/", false),
+            ("/a", "/a", true),
+        ] {
+            assert_eq!(matches_path(pattern, path), fits, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn types_match_exactly_or_by_prefix() {
+        assert!(matches_type("a.b.c.v1", "a.b.c.v1") && matches_type("a.b.*", "a.b.c.v1"));
+        assert!(!matches_type("a.b.c", "a.b.c.v1") && !matches_type("a.b.*", "a.bc.v1"));
+    }
+
+    #[test]
+    fn a_host_may_come_from_the_configuration() {
+        let host = OutboundHost {
+            host: "{config:endpoint}".into(),
+            budgets: Vec::new(),
+        };
+        let resolved = |text: &str| host.resolved(&serde_json::json!({ "endpoint": text }));
+        assert_eq!(
+            resolved("http://127.0.0.1:8080/x").as_deref(),
+            Some("127.0.0.1")
+        );
+        assert_eq!(
+            resolved("api.example.com").as_deref(),
+            Some("api.example.com")
+        );
+        assert_eq!(host.resolved(&serde_json::json!({})), None);
+    }
+}
