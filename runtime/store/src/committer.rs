@@ -18,8 +18,7 @@ use std::sync::Arc;
 
 use futures_channel::oneshot;
 use kontor_core::store::{
-    Commit, CommitError, Committed, CounterPredicate, Durability, Key, StampedPut, StoreError,
-    Value, Version, Write,
+    Commit, CommitError, Committed, CounterPredicate, Durability, Key, StampedPut, StoreError, Value, Version, Write,
 };
 
 use crate::engine::{Batch, EngineError, Injected};
@@ -71,10 +70,7 @@ impl Committer {
     /// Makes `version` durable, if it is not yet.
     pub(crate) fn sync_to(&self, version: Version) -> Result<(), StoreError> {
         if self.shared.durable() >= version {
-            return self
-                .shared
-                .failure()
-                .map_or(Ok(()), |reason| Err(StoreError::Fatal(reason.to_owned())));
+            return self.shared.failure().map_or(Ok(()), |reason| Err(StoreError::Fatal(reason.to_owned())));
         }
         self.sync()
     }
@@ -105,18 +101,9 @@ impl Committer {
         let mut overlay = Overlay::new();
         let before = self.last;
         let mut decided: Vec<Decided> = Vec::with_capacity(group.len());
-        for Pending {
-            commit,
-            durability,
-            reply,
-        } in group
-        {
+        for Pending { commit, durability, reply } in group {
             let result = self.decide(commit, &mut overlay);
-            decided.push(Decided {
-                result,
-                durability,
-                reply,
-            });
+            decided.push(Decided { result, durability, reply });
         }
         if self.last > before {
             match self.apply(overlay) {
@@ -134,19 +121,14 @@ impl Committer {
             self.shared.publish(self.last);
         }
         // Losers are told after the publication: what they execute next sees what they lost against.
-        let (durable, now): (Vec<_>, Vec<_>) = decided
-            .into_iter()
-            .partition(|member| member.durability == Durability::Durable && member.result.is_ok());
+        let (durable, now): (Vec<_>, Vec<_>) =
+            decided.into_iter().partition(|member| member.durability == Durability::Durable && member.result.is_ok());
         send(now);
         self.finish_durable(durable);
     }
 
     fn finish_durable(&self, mut members: Vec<Decided>) {
-        let target = members
-            .iter()
-            .filter_map(|member| member.result.as_ref().ok())
-            .map(|c| c.version)
-            .max();
+        let target = members.iter().filter_map(|member| member.result.as_ref().ok()).map(|c| c.version).max();
         let Some(target) = target else {
             return;
         };
@@ -163,10 +145,7 @@ impl Committer {
     }
 
     fn apply(&self, overlay: Overlay) -> Result<(), EngineError> {
-        let batch = Batch {
-            version: self.last,
-            writes: overlay.into_iter().collect(),
-        };
+        let batch = Batch { version: self.last, writes: overlay.into_iter().collect() };
         let _applying = lock(&self.shared.applying);
         self.shared.call(|engine| engine.apply(batch))
     }
@@ -193,9 +172,7 @@ impl Committer {
             self.last
         };
         match injected {
-            Injected::UnknownApplied => Err(CommitError::OutcomeUnknown(
-                "injected: it was applied".to_owned(),
-            )),
+            Injected::UnknownApplied => Err(CommitError::OutcomeUnknown("injected: it was applied".to_owned())),
             _ => Ok(Committed { version }),
         }
     }
@@ -208,12 +185,8 @@ impl Committer {
             Write::Put(value) => (key.len(), value.len()),
             Write::Delete | Write::Add { .. } => (key.len(), 0),
         });
-        let stamped = commit.stamped.iter().map(|put| {
-            (
-                put.prefix.len() + STAMP_BYTES + put.suffix.len(),
-                put.value.len(),
-            )
-        });
+        let stamped =
+            commit.stamped.iter().map(|put| (put.prefix.len() + STAMP_BYTES + put.suffix.len(), put.value.len()));
         for (key, value) in written.chain(stamped) {
             if key > key_max || value > value_max {
                 return Err(CommitError::Unavailable(format!(
@@ -263,10 +236,7 @@ impl Committer {
                     let value = self
                         .counter(&key, &writes, overlay)?
                         .checked_add(delta)
-                        .filter(|value| {
-                            min.is_none_or(|min| *value >= min)
-                                && max.is_none_or(|max| *value <= max)
-                        });
+                        .filter(|value| min.is_none_or(|min| *value >= min) && max.is_none_or(|max| *value <= max));
                     let Some(value) = value else {
                         count(&self.shared.counts.bounds);
                         return Err(CommitError::Bound { key });
@@ -299,13 +269,10 @@ impl Committer {
     fn counter(&self, key: &[u8], own: &Overlay, group: &Overlay) -> Result<i64, CommitError> {
         let stored = match own.get(key).or_else(|| group.get(key)) {
             Some(value) => value.clone(),
-            None => self
-                .shared
-                .call(|engine| engine.get(key))
-                .map_err(|error| match error {
-                    EngineError::Unavailable(message) => CommitError::Unavailable(message),
-                    EngineError::Fatal(message) => CommitError::Fatal(message),
-                })?,
+            None => self.shared.call(|engine| engine.get(key)).map_err(|error| match error {
+                EngineError::Unavailable(message) => CommitError::Unavailable(message),
+                EngineError::Fatal(message) => CommitError::Fatal(message),
+            })?,
         };
         let Some(stored) = stored else {
             return Ok(0);
@@ -363,14 +330,10 @@ pub(crate) fn refuse_injected(injected: Injected, commit: &Commit) -> Result<(),
         Injected::Conflict => {
             let points = commit.reads.points.iter();
             let keys = points.chain(commit.reads.ranges.iter().map(|range| &range.start));
-            Err(CommitError::Conflict {
-                keys: keys.take(CONFLICT_KEYS_MAX).cloned().collect(),
-            })
+            Err(CommitError::Conflict { keys: keys.take(CONFLICT_KEYS_MAX).cloned().collect() })
         }
         Injected::Unavailable => Err(CommitError::Unavailable("injected".to_owned())),
-        Injected::UnknownLost => Err(CommitError::OutcomeUnknown(
-            "injected: it was not applied".to_owned(),
-        )),
+        Injected::UnknownLost => Err(CommitError::OutcomeUnknown("injected: it was not applied".to_owned())),
     }
 }
 

@@ -57,15 +57,10 @@ pub(crate) enum Content {
 impl Directory {
     /// Takes the directory, making it when it does not exist, and looks at what it holds.
     pub(crate) fn take(path: &Path, engine: &'static str) -> Result<(Self, Content), OpenError> {
-        fs::create_dir_all(path)
-            .map_err(|error| writing(path, "creating the directory", &error))?;
+        fs::create_dir_all(path).map_err(|error| writing(path, "creating the directory", &error))?;
         refuse_foreign(path, engine)?;
         let lock = take_lock(path)?;
-        let directory = Self {
-            path: path.to_owned(),
-            engine,
-            _lock: lock,
-        };
+        let directory = Self { path: path.to_owned(), engine, _lock: lock };
         let content = directory.look()?;
         Ok((directory, content))
     }
@@ -83,8 +78,7 @@ impl Directory {
                 self.check_format(&bytes)?;
                 if creating.exists() {
                     // A crash after the format file was written: the creation was complete.
-                    fs::remove_file(&creating)
-                        .map_err(|error| writing(&self.path, "removing a mark", &error))?;
+                    fs::remove_file(&creating).map_err(|error| writing(&self.path, "removing a mark", &error))?;
                 }
                 Ok(Content::Store)
             }
@@ -103,10 +97,7 @@ impl Directory {
     }
 
     fn check_format(&self, bytes: &[u8]) -> Result<(), OpenError> {
-        let damaged = |what: String| OpenError::Damaged {
-            directory: self.path.clone(),
-            what,
-        };
+        let damaged = |what: String| OpenError::Damaged { directory: self.path.clone(), what };
         let version: FormatVersion = serde_json::from_slice(bytes)
             .map_err(|error| damaged(format!("{FORMAT_FILE} cannot be read ({error})")))?;
         if version.format_version != FORMAT_VERSION {
@@ -131,9 +122,7 @@ impl Directory {
     /// Clears what an interrupted creation left; the mark says that it is nobody's data.
     fn begin_creation(&self, creating: &Path) -> Result<(), OpenError> {
         let fail = |error: io::Error| writing(&self.path, "creating the store", &error);
-        File::create(creating)
-            .and_then(|file| file.sync_all())
-            .map_err(fail)?;
+        File::create(creating).and_then(|file| file.sync_all()).map_err(fail)?;
         sync_directory(&self.path).map_err(fail)?;
         if self.engine_path().exists() {
             fs::remove_dir_all(self.engine_path()).map_err(fail)?;
@@ -153,17 +142,11 @@ impl Directory {
         json.push('\n');
         let draft = self.path.join(format!("{FORMAT_FILE}.new"));
         let mut file = File::create(&draft).map_err(fail)?;
-        file.write_all(json.as_bytes())
-            .and_then(|()| file.sync_all())
-            .map_err(fail)?;
+        file.write_all(json.as_bytes()).and_then(|()| file.sync_all()).map_err(fail)?;
         fs::rename(&draft, self.path.join(FORMAT_FILE)).map_err(fail)?;
         sync_directory(&self.path).map_err(fail)?;
         fs::remove_file(self.path.join(CREATING_FILE)).map_err(fail)?;
-        if let Some(parent) = self
-            .path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-        {
+        if let Some(parent) = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             sync_directory(parent).map_err(fail)?;
         }
         Ok(())
@@ -185,11 +168,7 @@ impl Directory {
 
 /// Syncs a directory's entries.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        File::open(path)?.sync_all()
-    } else {
-        Ok(())
-    }
+    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 
 /// A directory with something else in it is not ours to write into.
@@ -197,11 +176,7 @@ fn refuse_foreign(path: &Path, engine: &str) -> Result<(), OpenError> {
     let fail = |error: io::Error| reading(path, "listing the directory", &error);
     let mut foreign = None;
     for entry in fs::read_dir(path).map_err(fail)? {
-        let name = entry
-            .map_err(fail)?
-            .file_name()
-            .to_string_lossy()
-            .into_owned();
+        let name = entry.map_err(fail)?.file_name().to_string_lossy().into_owned();
         if name.starts_with("kontor-store.") {
             return Ok(());
         }
@@ -210,10 +185,7 @@ fn refuse_foreign(path: &Path, engine: &str) -> Result<(), OpenError> {
         }
     }
     match foreign {
-        Some(entry) => Err(OpenError::NotAStore {
-            directory: path.to_owned(),
-            entry,
-        }),
+        Some(entry) => Err(OpenError::NotAStore { directory: path.to_owned(), entry }),
         None => Ok(()),
     }
 }
@@ -232,10 +204,7 @@ fn take_lock(path: &Path) -> Result<File, OpenError> {
             let mut holder = String::new();
             // Only for the message: a holder that cannot be read is left out of it.
             let _ = file.read_to_string(&mut holder);
-            return Err(OpenError::Locked {
-                directory: path.to_owned(),
-                process: holder.trim().parse().ok(),
-            });
+            return Err(OpenError::Locked { directory: path.to_owned(), process: holder.trim().parse().ok() });
         }
         Err(TryLockError::Error(error)) => {
             return Err(writing(path, "locking the lock file", &error));
@@ -249,11 +218,7 @@ fn take_lock(path: &Path) -> Result<File, OpenError> {
 }
 
 fn reading(path: &Path, doing: &'static str, error: &io::Error) -> OpenError {
-    OpenError::Io {
-        directory: path.to_owned(),
-        doing,
-        reason: error.to_string(),
-    }
+    OpenError::Io { directory: path.to_owned(), doing, reason: error.to_string() }
 }
 
 fn writing(path: &Path, doing: &'static str, error: &io::Error) -> OpenError {
@@ -261,11 +226,9 @@ fn writing(path: &Path, doing: &'static str, error: &io::Error) -> OpenError {
         ErrorKind::PermissionDenied
         | ErrorKind::ReadOnlyFilesystem
         | ErrorKind::NotADirectory
-        | ErrorKind::AlreadyExists => OpenError::NotWritable {
-            directory: path.to_owned(),
-            doing,
-            reason: error.to_string(),
-        },
+        | ErrorKind::AlreadyExists => {
+            OpenError::NotWritable { directory: path.to_owned(), doing, reason: error.to_string() }
+        }
         _ => reading(path, doing, error),
     }
 }

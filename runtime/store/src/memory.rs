@@ -72,10 +72,7 @@ struct Faults {
 
 impl Faults {
     fn new(plan: FaultPlan) -> Self {
-        Self {
-            plan,
-            random: ChaCha8Rng::seed_from_u64(plan.seed),
-        }
+        Self { plan, random: ChaCha8Rng::seed_from_u64(plan.seed) }
     }
 
     /// Draws whether something that happens `ppm` times in a million happens now. Draws nothing when it never does.
@@ -107,10 +104,7 @@ impl MemoryEngine {
 
     fn starting_with(content: Content, faults: Faults) -> Self {
         Self {
-            disk: Mutex::new(Disk {
-                synced: content.clone(),
-                unsynced: Vec::new(),
-            }),
+            disk: Mutex::new(Disk { synced: content.clone(), unsynced: Vec::new() }),
             content: RwLock::new(content),
             faults: Mutex::new(faults),
             crashed: std::sync::atomic::AtomicBool::new(false),
@@ -130,32 +124,16 @@ impl MemoryEngine {
         }
         // The next life has faults of its own, as determined as this one's.
         let seed = faults.random.random();
-        Self::starting_with(
-            survived,
-            Faults::new(FaultPlan {
-                seed,
-                ..faults.plan
-            }),
-        )
+        Self::starting_with(survived, Faults::new(FaultPlan { seed, ..faults.plan }))
     }
 
     /// Ends the process in an orderly way: as [`MemoryEngine::crash`], but nothing applied is lost.
     pub fn restart(&self) -> Self {
         self.stop();
-        let content = self
-            .content
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clone();
+        let content = self.content.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         let mut faults = lock(&self.faults);
         let seed = faults.random.random();
-        Self::starting_with(
-            content,
-            Faults::new(FaultPlan {
-                seed,
-                ..faults.plan
-            }),
-        )
+        Self::starting_with(content, Faults::new(FaultPlan { seed, ..faults.plan }))
     }
 
     /// Replaces the plan, from the next call on.
@@ -164,15 +142,12 @@ impl MemoryEngine {
     }
 
     fn stop(&self) {
-        self.crashed
-            .store(true, std::sync::atomic::Ordering::Release);
+        self.crashed.store(true, std::sync::atomic::Ordering::Release);
     }
 
     fn running(&self) -> Result<(), EngineError> {
         if self.crashed.load(std::sync::atomic::Ordering::Acquire) {
-            return Err(EngineError::Fatal(
-                "the memory engine crashed, as its fault plan wanted".to_owned(),
-            ));
+            return Err(EngineError::Fatal("the memory engine crashed, as its fault plan wanted".to_owned()));
         }
         Ok(())
     }
@@ -186,10 +161,7 @@ impl MemoryEngine {
                 return Err(EngineError::Unavailable("injected".to_owned()));
             }
         }
-        let content = self
-            .content
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let content = self.content.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         Ok(operation(&content))
     }
 }
@@ -201,11 +173,7 @@ impl Engine for MemoryEngine {
 
     fn last_version(&self) -> Result<Version, EngineError> {
         self.running()?;
-        Ok(self
-            .content
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .version)
+        Ok(self.content.read().unwrap_or_else(std::sync::PoisonError::into_inner).version)
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Value>, EngineError> {
@@ -213,11 +181,7 @@ impl Engine for MemoryEngine {
     }
 
     fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Value>>, EngineError> {
-        self.read(|content| {
-            keys.iter()
-                .map(|key| content.entries.get(key).cloned())
-                .collect()
-        })
+        self.read(|content| keys.iter().map(|key| content.entries.get(key).cloned()).collect())
     }
 
     fn scan(&self, range: &KeyRange, reverse: bool, limit: usize) -> Result<Scanned, EngineError> {
@@ -230,24 +194,15 @@ impl Engine for MemoryEngine {
                 Some(end) => Bound::Excluded(end.as_slice()),
                 None => Bound::Unbounded,
             };
-            let found = content
-                .entries
-                .range::<[u8], _>((Bound::Included(range.start.as_slice()), end));
+            let found = content.entries.range::<[u8], _>((Bound::Included(range.start.as_slice()), end));
             let owned = |(key, value): (&Key, &Value)| (key.clone(), value.clone());
-            if reverse {
-                take(found.rev().map(owned), limit)
-            } else {
-                take(found.map(owned), limit)
-            }
+            if reverse { take(found.rev().map(owned), limit) } else { take(found.map(owned), limit) }
         })
     }
 
     fn apply(&self, batch: Batch) -> Result<(), EngineError> {
         self.running()?;
-        self.content
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .apply(&batch);
+        self.content.write().unwrap_or_else(std::sync::PoisonError::into_inner).apply(&batch);
         lock(&self.disk).unsynced.push(batch);
         Ok(())
     }
@@ -280,22 +235,12 @@ impl Engine for MemoryEngine {
 
     fn export(&self, visit: &mut Visit<'_>) -> Result<(), EngineError> {
         self.running()?;
-        let entries = self
-            .content
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .entries
-            .clone();
-        entries
-            .iter()
-            .try_for_each(|(key, value)| visit(key, value))
+        let entries = self.content.read().unwrap_or_else(std::sync::PoisonError::into_inner).entries.clone();
+        entries.iter().try_for_each(|(key, value)| visit(key, value))
     }
 
     fn stats(&self) -> EngineStats {
-        EngineStats {
-            engine: self.name(),
-            ..EngineStats::default()
-        }
+        EngineStats { engine: self.name(), ..EngineStats::default() }
     }
 
     fn inject(&self) -> Injected {
@@ -318,8 +263,5 @@ impl Engine for MemoryEngine {
 /// The first `limit` entries, and whether there are more.
 fn take(mut found: impl Iterator<Item = (Key, Value)>, limit: usize) -> Scanned {
     let entries: Vec<_> = found.by_ref().take(limit).collect();
-    Scanned {
-        entries,
-        more: found.next().is_some(),
-    }
+    Scanned { entries, more: found.next().is_some() }
 }

@@ -6,6 +6,7 @@
 //! the same order give the same results, which is what a deterministic simulation needs.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -16,12 +17,12 @@ use futures_channel::oneshot;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use kontor_core::store::{
-    Commit, CommitError, Committed, Durability, Key, KeyRange, ReadView, Scanned, StoreError,
-    TxStore, Value, Version, Write,
+    Commit, CommitError, Committed, Durability, Key, KeyRange, ReadView, Scanned, StoreError, TxStore, Value, Version,
+    Write,
 };
 
 use crate::committer::{Committer, Pending, refuse_injected, refused, validate};
-use crate::engine::{Engine, EngineStats, Injected, Visit};
+use crate::engine::{Engine, EngineError, EngineStats, Injected, Visit};
 use crate::recent::{RecentLimits, Refusal};
 use crate::shared::{Shared, count, describe_panic, lock};
 
@@ -77,10 +78,7 @@ enum Request {
 
 enum Driver {
     Inline(Mutex<Committer>),
-    Threaded {
-        queue: SyncSender<Request>,
-        thread: Mutex<Option<JoinHandle<()>>>,
-    },
+    Threaded { queue: SyncSender<Request>, thread: Mutex<Option<JoinHandle<()>>> },
 }
 
 /// See the module.
@@ -108,10 +106,7 @@ impl OccStore {
     pub fn inline_with(engine: Arc<dyn Engine>, limits: RecentLimits) -> Result<Self, StoreError> {
         let shared = Arc::new(Shared::new(engine, limits)?);
         let committer = Committer::new(Arc::clone(&shared));
-        Ok(Self {
-            shared,
-            driver: Driver::Inline(Mutex::new(committer)),
-        })
+        Ok(Self { shared, driver: Driver::Inline(Mutex::new(committer)) })
     }
 
     /// Commits execute in groups in a thread of their own. Dropping the store makes everything durable and ends the thread.
@@ -120,26 +115,15 @@ impl OccStore {
     }
 
     /// As [`OccStore::threaded`], remembering as much as `limits` says.
-    pub fn threaded_with(
-        engine: Arc<dyn Engine>,
-        limits: RecentLimits,
-    ) -> Result<Self, StoreError> {
+    pub fn threaded_with(engine: Arc<dyn Engine>, limits: RecentLimits) -> Result<Self, StoreError> {
         let shared = Arc::new(Shared::new(engine, limits)?);
         let committer = Committer::new(Arc::clone(&shared));
         let (queue, requests) = sync_channel(QUEUE_REQUESTS_MAX);
         let thread = std::thread::Builder::new()
             .name("store-committer".to_owned())
             .spawn(move || run(committer, &requests))
-            .map_err(|error| {
-                StoreError::Unavailable(format!("cannot start the committer's thread: {error}"))
-            })?;
-        Ok(Self {
-            shared,
-            driver: Driver::Threaded {
-                queue,
-                thread: Mutex::new(Some(thread)),
-            },
-        })
+            .map_err(|error| StoreError::Unavailable(format!("cannot start the committer's thread: {error}")))?;
+        Ok(Self { shared, driver: Driver::Threaded { queue, thread: Mutex::new(Some(thread)) } })
     }
 
     /// Numbers for operators; cheap.
@@ -166,12 +150,18 @@ impl OccStore {
         }
     }
 
-    /// Visits every entry in key order as of one version, which is returned. Commits wait meanwhile, reads do not.
+    /// Visits every entry in key order as of one version, which is returned. Commits wait meanwhile, reads do not. An error
+    /// or a panic of the visitor ends the export as unavailable and harms nothing else.
     pub fn export(&self, visit: &mut Visit<'_>) -> Result<Version, StoreError> {
         let _applying = lock(&self.shared.applying);
+        let mut visit_safely = |key: &[u8], value: &[u8]| {
+            catch_unwind(AssertUnwindSafe(|| visit(key, value)))
+                .unwrap_or_else(|panic| Err(EngineError::Unavailable(describe_panic("the visitor", panic.as_ref()))))
+                .map_err(|error| EngineError::Unavailable(error.to_string()))
+        };
         self.shared.read(|engine| {
             let version = engine.last_version()?;
-            engine.export(visit)?;
+            engine.export(&mut visit_safely)?;
             Ok(version)
         })
     }
@@ -194,10 +184,7 @@ impl OccStore {
                 match outcome.now_or_never() {
                     Some(Ok(result)) => result,
                     _ => {
-                        let reason = self
-                            .shared
-                            .failure()
-                            .unwrap_or("the committer ended unexpectedly");
+                        let reason = self.shared.failure().unwrap_or("the committer ended unexpectedly");
                         Err(StoreError::Fatal(reason.to_owned()))
                     }
                 }
@@ -207,9 +194,9 @@ impl OccStore {
 
     fn enqueue(&self, queue: &SyncSender<Request>, request: Request) -> Result<(), CommitError> {
         queue.try_send(request).map_err(|error| match error {
-            TrySendError::Full(_) => CommitError::Unavailable(format!(
-                "{QUEUE_REQUESTS_MAX} commits wait already; try again in a moment"
-            )),
+            TrySendError::Full(_) => {
+                CommitError::Unavailable(format!("{QUEUE_REQUESTS_MAX} commits wait already; try again in a moment"))
+            }
             TrySendError::Disconnected(_) => self.shared.gone(),
         })
     }
@@ -234,11 +221,7 @@ impl OccStore {
     }
 
     /// A transaction that only read needs no place in the queue: it is placed at its view's version.
-    async fn commit_read_only(
-        &self,
-        commit: Commit,
-        durability: Durability,
-    ) -> Result<Committed, CommitError> {
+    async fn commit_read_only(&self, commit: Commit, durability: Durability) -> Result<Committed, CommitError> {
         if self.shared.serving().is_err() {
             return Err(self.shared.gone());
         }
@@ -259,9 +242,7 @@ impl OccStore {
         }
         count(&self.shared.counts.read_only);
         if injected == Injected::UnknownApplied {
-            return Err(CommitError::OutcomeUnknown(
-                "injected: it only read".to_owned(),
-            ));
+            return Err(CommitError::OutcomeUnknown("injected: it only read".to_owned()));
         }
         Ok(Committed { version })
     }
@@ -283,17 +264,9 @@ impl OccStore {
         debug_assert!(self.shared.serving().is_err() || self.shared.published() >= version);
     }
 
-    async fn commit_writes(
-        &self,
-        commit: Commit,
-        durability: Durability,
-    ) -> Result<Committed, CommitError> {
+    async fn commit_writes(&self, commit: Commit, durability: Durability) -> Result<Committed, CommitError> {
         let (reply, outcome) = oneshot::channel();
-        let pending = Pending {
-            commit,
-            durability,
-            reply,
-        };
+        let pending = Pending { commit, durability, reply };
         match &self.driver {
             Driver::Inline(committer) => lock(committer).process(vec![pending]),
             Driver::Threaded { queue, .. } => self.enqueue(queue, Request::Commit(pending))?,
@@ -314,22 +287,14 @@ impl TxStore for OccStore {
     fn begin(&self) -> BoxFuture<'_, Result<Arc<dyn ReadView>, StoreError>> {
         let begun = self.shared.serving().map(|()| {
             let version = self.shared.published();
-            Arc::new(OccView {
-                shared: Arc::clone(&self.shared),
-                version,
-            }) as Arc<dyn ReadView>
+            Arc::new(OccView { shared: Arc::clone(&self.shared), version }) as Arc<dyn ReadView>
         });
         std::future::ready(begun).boxed()
     }
 
-    fn commit(
-        &self,
-        commit: Commit,
-        durability: Durability,
-    ) -> BoxFuture<'_, Result<Committed, CommitError>> {
+    fn commit(&self, commit: Commit, durability: Durability) -> BoxFuture<'_, Result<Committed, CommitError>> {
         // Predicates are about what is committed last, which only the committer knows.
-        if commit.writes.is_empty() && commit.stamped.is_empty() && commit.reads.counters.is_empty()
-        {
+        if commit.writes.is_empty() && commit.stamped.is_empty() && commit.reads.counters.is_empty() {
             self.commit_read_only(commit, durability).boxed()
         } else {
             self.commit_writes(commit, durability).boxed()
@@ -360,10 +325,7 @@ impl ReadView for OccView {
         async move { self.shared.read(|engine| engine.get(key)) }.boxed()
     }
 
-    fn get_many<'a>(
-        &'a self,
-        keys: &'a [Key],
-    ) -> BoxFuture<'a, Result<Vec<Option<Value>>, StoreError>> {
+    fn get_many<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Value>>, StoreError>> {
         async move { self.shared.read(|engine| engine.get_many(keys)) }.boxed()
     }
 
@@ -373,11 +335,7 @@ impl ReadView for OccView {
         reverse: bool,
         limit: usize,
     ) -> BoxFuture<'a, Result<Scanned, StoreError>> {
-        async move {
-            self.shared
-                .read(|engine| engine.scan(range, reverse, limit))
-        }
-        .boxed()
+        async move { self.shared.read(|engine| engine.scan(range, reverse, limit)) }.boxed()
     }
 }
 
@@ -402,9 +360,7 @@ fn run(mut committer: Committer, queue: &Receiver<Request>) {
         };
         let gathered = Gathered::gather(first, queue);
         let shared = committer.shared();
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            gathered.serve(&mut committer)
-        }));
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| gathered.serve(&mut committer)));
         match outcome {
             Ok(true) => {}
             Ok(false) => return,
@@ -471,9 +427,6 @@ fn commit_bytes(commit: &Commit) -> usize {
         Write::Put(value) => key.len() + value.len(),
         Write::Delete | Write::Add { .. } => key.len() + 8,
     });
-    let stamped = commit
-        .stamped
-        .iter()
-        .map(|put| put.prefix.len() + put.suffix.len() + put.value.len());
+    let stamped = commit.stamped.iter().map(|put| put.prefix.len() + put.suffix.len() + put.value.len());
     writes.chain(stamped).sum()
 }

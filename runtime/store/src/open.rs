@@ -48,9 +48,7 @@ impl FromStr for EngineKind {
         [Self::Sled, Self::Memory]
             .into_iter()
             .find(|kind| kind.name() == name)
-            .ok_or_else(|| OpenError::UnknownEngine {
-                asked: name.to_owned(),
-            })
+            .ok_or_else(|| OpenError::UnknownEngine { asked: name.to_owned() })
     }
 }
 
@@ -86,10 +84,7 @@ impl StoreOptions {
 
     /// A store in memory.
     pub fn memory() -> Self {
-        Self {
-            engine: EngineKind::Memory,
-            ..Self::new(PathBuf::new())
-        }
+        Self { engine: EngineKind::Memory, ..Self::new(PathBuf::new()) }
     }
 }
 
@@ -219,9 +214,7 @@ pub struct StoreHandle {
 impl StoreHandle {
     /// A handle of a store made by hand, on an engine of one's own.
     pub fn new(store: OccStore) -> Self {
-        Self {
-            store: Arc::new(store),
-        }
+        Self { store: Arc::new(store) }
     }
 
     /// As what the transaction machine wants.
@@ -244,10 +237,7 @@ pub fn open(options: &StoreOptions) -> Result<StoreHandle, OpenError> {
         EngineKind::Memory => Arc::new(MemoryEngine::default()),
         EngineKind::Sled => Arc::new(open_sled(options)?),
     };
-    Ok(StoreHandle::new(OccStore::threaded_with(
-        engine,
-        options.recent,
-    )?))
+    Ok(StoreHandle::new(OccStore::threaded_with(engine, options.recent)?))
 }
 
 fn open_sled(options: &StoreOptions) -> Result<SledEngine, OpenError> {
@@ -255,27 +245,21 @@ fn open_sled(options: &StoreOptions) -> Result<SledEngine, OpenError> {
     let path = directory.engine_path();
     let engine = match content {
         Content::New => {
-            let engine =
-                SledEngine::create(&path, options.cache_bytes).map_err(|error| OpenError::Io {
-                    directory: options.directory.clone(),
-                    doing: "creating the database",
-                    reason: error.to_string(),
-                })?;
+            let engine = SledEngine::create(&path, options.cache_bytes).map_err(|error| OpenError::Io {
+                directory: options.directory.clone(),
+                doing: "creating the database",
+                reason: error.to_string(),
+            })?;
             directory.complete_creation(&options.created_by)?;
             engine
         }
         Content::Store => {
             directory.require(&SledEngine::FILES)?;
             SledEngine::open(&path, options.cache_bytes).map_err(|error| match error {
-                EngineError::Fatal(what) => OpenError::Damaged {
-                    directory: options.directory.clone(),
-                    what,
-                },
-                EngineError::Unavailable(reason) => OpenError::Io {
-                    directory: options.directory.clone(),
-                    doing: "opening the database",
-                    reason,
-                },
+                EngineError::Fatal(what) => OpenError::Damaged { directory: options.directory.clone(), what },
+                EngineError::Unavailable(reason) => {
+                    OpenError::Io { directory: options.directory.clone(), doing: "opening the database", reason }
+                }
             })?
         }
     };

@@ -24,10 +24,7 @@ pub struct RecentLimits {
 impl Default for RecentLimits {
     /// 256 Ki changes or 32 MiB of keys: at 7,000 transactions/s of 7 writes about 5 s, far above an invocation's time.
     fn default() -> Self {
-        Self {
-            changes: 256 * 1024,
-            key_bytes: 32 * 1024 * 1024,
-        }
+        Self { changes: 256 * 1024, key_bytes: 32 * 1024 * 1024 }
     }
 }
 
@@ -92,9 +89,7 @@ impl Recent {
         if view < self.floor {
             return Err(Refusal::TooOld);
         }
-        let newer_from = self
-            .changes
-            .partition_point(|change| change.version <= view);
+        let newer_from = self.changes.partition_point(|change| change.version <= view);
         let Some(first_newer) = self.changes.get(newer_from) else {
             return Ok(());
         };
@@ -122,12 +117,7 @@ impl Recent {
     }
 
     /// Compares a range with each newer change. True when enough conflicts were found.
-    fn check_range_by_changes(
-        &self,
-        newer_from: usize,
-        range: &KeyRange,
-        found: &mut Found,
-    ) -> bool {
+    fn check_range_by_changes(&self, newer_from: usize, range: &KeyRange, found: &mut Found) -> bool {
         for change in self.changes.range(newer_from..) {
             for key in &change.keys {
                 if contains(range, key) && found.add(key, change.version) {
@@ -168,11 +158,7 @@ impl Recent {
         }
         self.change_count += marked.len();
         self.change_total += marked.len() as u64;
-        self.changes.push_back(Change {
-            version,
-            before,
-            keys: marked,
-        });
+        self.changes.push_back(Change { version, before, keys: marked });
         while self.change_count > self.limits.changes || self.key_bytes > self.limits.key_bytes {
             let Some(oldest) = self.changes.pop_front() else {
                 return;
@@ -211,14 +197,7 @@ impl Found {
     }
 
     fn into_result(self) -> Result<(), Refusal> {
-        if self.keys.is_empty() {
-            Ok(())
-        } else {
-            Err(Refusal::Conflict {
-                keys: self.keys,
-                newest: self.newest,
-            })
-        }
+        if self.keys.is_empty() { Ok(()) } else { Err(Refusal::Conflict { keys: self.keys, newest: self.newest }) }
     }
 }
 
@@ -231,21 +210,12 @@ mod tests {
     use super::*;
 
     fn range(start: &str, end: Option<&str>) -> ReadSet {
-        let range = KeyRange {
-            start: start.into(),
-            end: end.map(Into::into),
-        };
-        ReadSet {
-            ranges: vec![range],
-            ..ReadSet::default()
-        }
+        let range = KeyRange { start: start.into(), end: end.map(Into::into) };
+        ReadSet { ranges: vec![range], ..ReadSet::default() }
     }
 
     fn points(keys: &[&str]) -> ReadSet {
-        ReadSet {
-            points: keys.iter().map(|key| Key::from(*key)).collect(),
-            ..ReadSet::default()
-        }
+        ReadSet { points: keys.iter().map(|key| Key::from(*key)).collect(), ..ReadSet::default() }
     }
 
     fn keys(names: &[&str]) -> Vec<Key> {
@@ -259,10 +229,7 @@ mod tests {
         recent.mark(2, keys(&["b"]).iter());
         assert_eq!(recent.check(2, &points(&["a", "b", "m"])), Ok(()));
         assert_eq!(recent.check(1, &points(&["a", "m"])), Ok(()));
-        let conflict = Refusal::Conflict {
-            keys: keys(&["b"]),
-            newest: 2,
-        };
+        let conflict = Refusal::Conflict { keys: keys(&["b"]), newest: 2 };
         assert_eq!(recent.check(1, &points(&["a", "b"])), Err(conflict));
         for (start, end, hit) in [
             ("a", Some("b"), false),
@@ -271,11 +238,7 @@ mod tests {
             ("c", None, false),
             ("c", Some("a"), false),
         ] {
-            assert_eq!(
-                recent.check(1, &range(start, end)).is_err(),
-                hit,
-                "{start}..{end:?}"
-            );
+            assert_eq!(recent.check(1, &range(start, end)).is_err(), hit, "{start}..{end:?}");
         }
     }
 
@@ -283,19 +246,14 @@ mod tests {
     fn both_ways_to_check_a_range_agree() {
         let mut recent = Recent::new(0, RecentLimits::default());
         for version in 1..=50_u64 {
-            recent.mark(
-                version,
-                keys(&[&format!("k{:02}", version * 7 % 50)]).iter(),
-            );
+            recent.mark(version, keys(&[&format!("k{:02}", version * 7 % 50)]).iter());
         }
         for view in 0..=50 {
             for start in 0..50 {
                 let reads = range(&format!("k{start:02}"), Some(&format!("k{:02}", start + 3)));
                 let mut by_key = Found::default();
                 recent.check_range_by_key(view, &reads.ranges[0], &mut by_key);
-                let newer_from = recent
-                    .changes
-                    .partition_point(|change| change.version <= view);
+                let newer_from = recent.changes.partition_point(|change| change.version <= view);
                 let mut by_change = Found::default();
                 recent.check_range_by_changes(newer_from, &reads.ranges[0], &mut by_change);
                 by_key.keys.sort();
@@ -308,13 +266,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_old_views_are_refused() {
-        let mut recent = Recent::new(
-            0,
-            RecentLimits {
-                changes: 10,
-                key_bytes: 1_000,
-            },
-        );
+        let mut recent = Recent::new(0, RecentLimits { changes: 10, key_bytes: 1_000 });
         for version in 1..=100 {
             recent.mark(version, keys(&["same", &format!("k{version}")]).iter());
         }
@@ -322,11 +274,7 @@ mod tests {
         assert_eq!(recent.floor(), 95);
         assert_eq!(recent.newest_by_key.len(), 6);
         assert_eq!(recent.check(94, &points(&["other"])), Err(Refusal::TooOld));
-        assert_eq!(
-            recent.check(0, &ReadSet::default()),
-            Ok(()),
-            "who read nothing cannot have read something old"
-        );
+        assert_eq!(recent.check(0, &ReadSet::default()), Ok(()), "who read nothing cannot have read something old");
         assert_eq!(recent.check(95, &points(&["k95"])), Ok(()));
         assert!(recent.check(95, &points(&["k96"])).is_err());
         assert!(recent.check(99, &points(&["same"])).is_err());

@@ -155,9 +155,7 @@ impl Shared {
             return Err(StoreError::Fatal(reason.to_owned()));
         }
         if self.is_closed() {
-            return Err(StoreError::Unavailable(
-                "it was closed; open it again".to_owned(),
-            ));
+            return Err(StoreError::Unavailable("it was closed; open it again".to_owned()));
         }
         Ok(())
     }
@@ -171,12 +169,7 @@ impl Shared {
             return Err(EngineError::Fatal(reason.to_owned()));
         }
         let result = catch_unwind(AssertUnwindSafe(|| operation(self.engine.as_ref())))
-            .unwrap_or_else(|panic| {
-                Err(EngineError::Fatal(describe_panic(
-                    self.engine.name(),
-                    panic.as_ref(),
-                )))
-            });
+            .unwrap_or_else(|panic| Err(EngineError::Fatal(describe_panic(self.engine.name(), panic.as_ref()))));
         if let Err(EngineError::Fatal(reason)) = &result {
             self.fail(reason.clone());
         }

@@ -28,8 +28,8 @@ use crate::directory::{Directory, sync_directory};
 use crate::engine::{Batch, Engine, EngineError, EngineStats, Visit, is_empty_range};
 use crate::shared::{describe_panic, lock};
 use crate::sled_layout::{
-    ChunkedHead, Head, LAYOUT, LAYOUT_KEY, STORED_BYTES_MAX, VERSION_KEY, caller_key, chunked_key,
-    chunked_range, data_key, data_range, decode, encode_inline, is_chunked,
+    ChunkedHead, Head, LAYOUT, LAYOUT_KEY, STORED_BYTES_MAX, VERSION_KEY, caller_key, chunked_key, chunked_range,
+    data_key, data_range, decode, encode_inline, is_chunked,
 };
 
 /// Longest key: an index page of sled holds up to 256 of them and must stay well below its 512 KiB segment.
@@ -63,9 +63,7 @@ pub(crate) struct SledEngine {
 
 impl fmt::Debug for SledEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SledEngine")
-            .field("directory", &self.directory)
-            .finish_non_exhaustive()
+        f.debug_struct("SledEngine").field("directory", &self.directory).finish_non_exhaustive()
     }
 }
 
@@ -85,8 +83,7 @@ impl SledEngine {
             engine.database.flush()?;
             Ok(())
         })?;
-        sync_everything(path)
-            .map_err(|error| EngineError::Fatal(format!("syncing the new database: {error}")))?;
+        sync_everything(path).map_err(|error| EngineError::Fatal(format!("syncing the new database: {error}")))?;
         Ok(engine)
     }
 
@@ -97,8 +94,7 @@ impl SledEngine {
         let layout = engine.guarded(|| engine.database.get(LAYOUT_KEY))?;
         if layout.as_deref() != Some(LAYOUT) {
             return Err(EngineError::Fatal(
-                "its layout record is missing or unknown: sled recovered less than was written"
-                    .to_owned(),
+                "its layout record is missing or unknown: sled recovered less than was written".to_owned(),
             ));
         }
         engine.last_version()?;
@@ -110,18 +106,13 @@ impl SledEngine {
         let began = Instant::now();
         let database = loop {
             let opened = catch_unwind(AssertUnwindSafe(|| {
-                sled::Config::new()
-                    .path(path)
-                    .cache_capacity(cache_bytes)
-                    .flush_every_ms(Some(FLUSH_EVERY_MS))
-                    .open()
+                sled::Config::new().path(path).cache_capacity(cache_bytes).flush_every_ms(Some(FLUSH_EVERY_MS)).open()
             }));
             match opened {
                 Ok(Ok(database)) => break database,
                 // We hold the directory's lock, so whoever holds sled's is a thread of a store just closed in here.
                 Ok(Err(sled::Error::Io(error)))
-                    if error.to_string().contains("could not acquire lock")
-                        && began.elapsed() < REOPEN_WAIT =>
+                    if error.to_string().contains("could not acquire lock") && began.elapsed() < REOPEN_WAIT =>
                 {
                     std::thread::yield_now();
                 }
@@ -135,9 +126,7 @@ impl SledEngine {
             .read(true)
             .write(true)
             .open(path.join("db"))
-            .map_err(|error| {
-                EngineError::Fatal(format!("opening sled's file to sync it: {error}"))
-            })?;
+            .map_err(|error| EngineError::Fatal(format!("opening sled's file to sync it: {error}")))?;
         Ok(Self {
             database,
             file,
@@ -168,10 +157,7 @@ impl SledEngine {
     }
 
     /// Calls sled. After an error or a panic nothing calls it again.
-    fn guarded<T>(
-        &self,
-        operation: impl FnOnce() -> Result<T, sled::Error>,
-    ) -> Result<T, EngineError> {
+    fn guarded<T>(&self, operation: impl FnOnce() -> Result<T, sled::Error>) -> Result<T, EngineError> {
         if let Some(reason) = self.failure.get() {
             return Err(EngineError::Fatal(reason.clone()));
         }
@@ -225,18 +211,12 @@ impl SledEngine {
                 None => return Ok(None),
             }
         }
-        Err(self.fail(format!(
-            "the value at {} is damaged: a chunk is missing",
-            key.escape_ascii()
-        )))
+        Err(self.fail(format!("the value at {} is damaged: a chunk is missing", key.escape_ascii())))
     }
 
     fn head<'a>(&self, key: &[u8], stored: &'a [u8]) -> Result<Head<'a>, EngineError> {
         decode(stored).ok_or_else(|| {
-            self.fail(format!(
-                "the value at {} is damaged: its header is not one of ours",
-                key.escape_ascii()
-            ))
+            self.fail(format!("the value at {} is damaged: its header is not one of ours", key.escape_ascii()))
         })
     }
 
@@ -312,11 +292,7 @@ impl Engine for SledEngine {
         let (found, more) = self.guarded(|| {
             let mut entries = self.database.range(start..end);
             let mut next = || {
-                if reverse {
-                    entries.next_back()
-                } else {
-                    entries.next()
-                }
+                if reverse { entries.next_back() } else { entries.next() }
             };
             let mut found = Vec::new();
             while found.len() < limit {
@@ -347,11 +323,7 @@ impl Engine for SledEngine {
             match value {
                 None => writes.remove(data_key(&key)),
                 Some(value) if is_chunked(value.len()) => {
-                    let head = ChunkedHead {
-                        version: batch.version,
-                        ordinal,
-                        length: value.len() as u64,
-                    };
+                    let head = ChunkedHead { version: batch.version, ordinal, length: value.len() as u64 };
                     for (index, chunk) in (0_u32..).zip(value.chunks(STORED_BYTES_MAX)) {
                         writes.insert(head.chunk_key(index), chunk);
                     }
@@ -379,9 +351,7 @@ impl Engine for SledEngine {
     fn sync(&self) -> Result<(), EngineError> {
         self.guarded(|| self.database.flush())?;
         // What sled calls a flush is in the kernel's cache only.
-        self.file
-            .sync_data()
-            .map_err(|error| self.fail(format!("syncing sled's file: {error}")))?;
+        self.file.sync_data().map_err(|error| self.fail(format!("syncing sled's file: {error}")))?;
         self.check_blobs()
     }
 
@@ -394,10 +364,7 @@ impl Engine for SledEngine {
     }
 
     fn export(&self, visit: &mut Visit<'_>) -> Result<(), EngineError> {
-        let (start, end) = data_range(&KeyRange {
-            start: Vec::new(),
-            end: None,
-        });
+        let (start, end) = data_range(&KeyRange { start: Vec::new(), end: None });
         let mut entries = self.database.range(start..end);
         let mut live_bytes = 0_u64;
         while let Some((stored_key, stored)) = self.guarded(|| entries.next().transpose())? {
@@ -413,26 +380,15 @@ impl Engine for SledEngine {
 
     fn stats(&self) -> EngineStats {
         let disk_bytes = self.file.metadata().ok().map(|metadata| metadata.len());
-        let live_bytes = Some(self.live_bytes.load(Ordering::Relaxed))
-            .filter(|bytes| *bytes != LIVE_BYTES_UNKNOWN);
-        let alarm = self
-            .failure
-            .get()
-            .cloned()
-            .or_else(|| space_alarm(disk_bytes?, live_bytes?));
-        EngineStats {
-            engine: self.name(),
-            disk_bytes,
-            live_bytes,
-            alarm,
-        }
+        let live_bytes = Some(self.live_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes != LIVE_BYTES_UNKNOWN);
+        let alarm = self.failure.get().cloned().or_else(|| space_alarm(disk_bytes?, live_bytes?));
+        EngineStats { engine: self.name(), disk_bytes, live_bytes, alarm }
     }
 }
 
 /// A sentence when the file is much larger than what it holds.
 fn space_alarm(disk_bytes: u64, live_bytes: u64) -> Option<String> {
-    let exceeded = disk_bytes > SPACE_ALARM_FROM_BYTES
-        && disk_bytes > live_bytes.saturating_mul(SPACE_FACTOR_MAX);
+    let exceeded = disk_bytes > SPACE_ALARM_FROM_BYTES && disk_bytes > live_bytes.saturating_mul(SPACE_FACTOR_MAX);
     exceeded.then(|| {
         format!(
             "the store takes {} MiB on disk for {} MiB of data: copy it into a fresh directory (backup, then restore) \
@@ -460,11 +416,7 @@ fn sync_everything(path: &Path) -> std::io::Result<()> {
         if entry.file_type()?.is_dir() {
             sync_everything(&entry.path())?;
         } else {
-            OpenOptions::new()
-                .read(true)
-                .write(true)
-                .open(entry.path())?
-                .sync_all()?;
+            OpenOptions::new().read(true).write(true).open(entry.path())?.sync_all()?;
         }
     }
     sync_directory(path)
@@ -480,17 +432,11 @@ mod tests {
         assert_eq!(space_alarm(255 * mib, 1), None);
         assert_eq!(space_alarm(600 * mib, 100 * mib), None);
         let alarm = space_alarm(601 * mib, 100 * mib).unwrap();
-        assert!(
-            alarm.contains("601 MiB") && alarm.contains("100 MiB"),
-            "{alarm}"
-        );
+        assert!(alarm.contains("601 MiB") && alarm.contains("100 MiB"), "{alarm}");
     }
 
     fn batch(version: Version, writes: Vec<(&str, Option<Vec<u8>>)>) -> Batch {
-        let writes = writes
-            .into_iter()
-            .map(|(key, value)| (key.into(), value.map(Value::from)))
-            .collect();
+        let writes = writes.into_iter().map(|(key, value)| (key.into(), value.map(Value::from))).collect();
         Batch { version, writes }
     }
 
@@ -505,9 +451,7 @@ mod tests {
         let engine = SledEngine::create(&path, 1 << 20).unwrap();
         let empty = stored_keys(&engine);
         let large = |n: usize| Some(vec![7_u8; n * STORED_BYTES_MAX]);
-        engine
-            .apply(batch(1, vec![("a", large(3)), ("b", large(1))]))
-            .unwrap();
+        engine.apply(batch(1, vec![("a", large(3)), ("b", large(1))])).unwrap();
         // A head and a mark each, 3 + 1 chunks.
         assert_eq!(stored_keys(&engine), empty + 8);
         engine.apply(batch(2, vec![("a", large(2))])).unwrap();
@@ -515,13 +459,8 @@ mod tests {
         engine.sync().unwrap();
         drop(engine);
         let engine = SledEngine::open(&path, 1 << 20).unwrap();
-        assert_eq!(
-            engine.get(b"a").unwrap().unwrap(),
-            vec![7_u8; 2 * STORED_BYTES_MAX]
-        );
-        engine
-            .apply(batch(3, vec![("a", Some(b"small".to_vec())), ("b", None)]))
-            .unwrap();
+        assert_eq!(engine.get(b"a").unwrap().unwrap(), vec![7_u8; 2 * STORED_BYTES_MAX]);
+        engine.apply(batch(3, vec![("a", Some(b"small".to_vec())), ("b", None)])).unwrap();
         assert_eq!(stored_keys(&engine), empty + 1);
         assert!(lock(&engine.chunked).is_empty());
         assert_eq!(engine.last_version(), Ok(3));
@@ -532,9 +471,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("sled");
         let engine = SledEngine::create(&path, 1 << 20).unwrap();
-        engine
-            .apply(batch(1, vec![("a", Some(b"x".to_vec()))]))
-            .unwrap();
+        engine.apply(batch(1, vec![("a", Some(b"x".to_vec()))])).unwrap();
         engine.sync().unwrap();
         fs::create_dir_all(path.join("blobs")).unwrap();
         fs::write(path.join("blobs").join("1"), b"page").unwrap();
@@ -548,24 +485,15 @@ mod tests {
             assert!(engine.get(b"a").is_err());
         }
         drop(engine);
-        assert!(matches!(
-            SledEngine::open(&path, 1 << 20),
-            Err(EngineError::Fatal(_))
-        ));
+        assert!(matches!(SledEngine::open(&path, 1 << 20), Err(EngineError::Fatal(_))));
     }
 
     #[test]
     fn a_lost_chunk_is_damage_and_not_another_value() {
         let directory = tempfile::tempdir().unwrap();
         let engine = SledEngine::create(&directory.path().join("sled"), 1 << 20).unwrap();
-        engine
-            .apply(batch(1, vec![("a", Some(vec![7; 10_000]))]))
-            .unwrap();
-        let head = ChunkedHead {
-            version: 1,
-            ordinal: 0,
-            length: 10_000,
-        };
+        engine.apply(batch(1, vec![("a", Some(vec![7; 10_000]))])).unwrap();
+        let head = ChunkedHead { version: 1, ordinal: 0, length: 10_000 };
         engine.database.remove(head.chunk_key(1)).unwrap();
         match engine.get(b"a") {
             Err(EngineError::Fatal(reason)) => assert!(reason.contains("damaged"), "{reason}"),

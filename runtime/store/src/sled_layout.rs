@@ -51,10 +51,7 @@ pub(crate) fn caller_key(stored: &[u8]) -> &[u8] {
 
 /// Start and end of a caller's range.
 pub(crate) fn data_range(range: &KeyRange) -> (Key, Key) {
-    let end = range
-        .end
-        .as_ref()
-        .map_or_else(|| vec![SPACE_DATA + 1], |end| data_key(end));
+    let end = range.end.as_ref().map_or_else(|| vec![SPACE_DATA + 1], |end| data_key(end));
     (data_key(&range.start), end)
 }
 
@@ -144,11 +141,7 @@ mod tests {
         for value in [b"".as_slice(), b"\0", b"some value"] {
             assert_eq!(decode(&encode_inline(value)), Some(Head::Inline(value)));
         }
-        let head = ChunkedHead {
-            version: 7,
-            ordinal: 3,
-            length: 4097,
-        };
+        let head = ChunkedHead { version: 7, ordinal: 3, length: 4097 };
         assert_eq!(decode(&head.encode()), Some(Head::Chunked(head)));
         assert_eq!(head.chunks(), 2);
         for damaged in [b"".as_slice(), b"\x02x", b"\x01short", &[1; 22]] {
@@ -167,16 +160,8 @@ mod tests {
 
     #[test]
     fn an_open_range_ends_before_the_chunks() {
-        let (start, end) = data_range(&KeyRange {
-            start: Vec::new(),
-            end: None,
-        });
-        let chunk = ChunkedHead {
-            version: 0,
-            ordinal: 0,
-            length: 1,
-        }
-        .chunk_key(0);
+        let (start, end) = data_range(&KeyRange { start: Vec::new(), end: None });
+        let chunk = ChunkedHead { version: 0, ordinal: 0, length: 1 }.chunk_key(0);
         assert!(start <= data_key(b"") && data_key(&[0xff; 40]) < end && end <= chunk);
     }
 }

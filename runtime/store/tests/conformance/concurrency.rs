@@ -7,8 +7,7 @@ use kontor_core::store::{Commit, CommitError, Durability, ReadSet, TxStore};
 use kontor_store::StoreHandle;
 
 use crate::subject::{
-    Subject, add, begin, commit, commit_as, get, in_threads, number, points, prefix, put, scan,
-    stamped, wait, write,
+    Subject, add, begin, commit, commit_as, get, in_threads, number, points, prefix, put, scan, stamped, wait, write,
 };
 
 const THREADS: usize = 64;
@@ -55,24 +54,10 @@ pub(crate) fn counters_never_leave_their_bounds(subject: &mut dyn Subject) {
     let taken: i64 = in_threads(THREADS, |thread| {
         let mut taken = 0;
         for round in 0..6 {
-            let delta = if round == 3 && thread % 4 == 0 && taken > 0 {
-                1
-            } else {
-                -1
-            };
-            let writes = vec![
-                add("left", delta, Some(0), Some(100)),
-                put(format!("t{thread}/{round}"), ""),
-            ];
+            let delta = if round == 3 && thread % 4 == 0 && taken > 0 { 1 } else { -1 };
+            let writes = vec![add("left", delta, Some(0), Some(100)), put(format!("t{thread}/{round}"), "")];
             // No reads: no conflict is possible, only the bound.
-            match commit(
-                &store,
-                Commit {
-                    view_version: store.current_version(),
-                    writes,
-                    ..Commit::default()
-                },
-            ) {
+            match commit(&store, Commit { view_version: store.current_version(), writes, ..Commit::default() }) {
                 Ok(_) => taken -= delta,
                 Err(CommitError::Bound { key }) => assert_eq!(key, b"left"),
                 Err(other) => panic!("{other:?}"),
@@ -94,15 +79,7 @@ pub(crate) fn stamps_are_unique_under_concurrency(subject: &mut dyn Subject) {
         (0..10)
             .map(|n| {
                 let stamped = vec![stamped("log/", 0, "", &format!("{thread}/{n}"))];
-                commit_as(
-                    &store,
-                    Commit {
-                        stamped,
-                        ..Commit::default()
-                    },
-                    Durability::Durable,
-                )
-                .unwrap()
+                commit_as(&store, Commit { stamped, ..Commit::default() }, Durability::Durable).unwrap()
             })
             .collect::<Vec<_>>()
     })
@@ -110,10 +87,8 @@ pub(crate) fn stamps_are_unique_under_concurrency(subject: &mut dyn Subject) {
     versions.sort_unstable();
     assert_eq!(versions.iter().collect::<BTreeSet<_>>().len(), 160);
     let found = scan(&store, &prefix("log/"), false, 1_000).entries;
-    let stamps: Vec<u64> = found
-        .iter()
-        .map(|(key, _)| u64::from_be_bytes(key["log/".len()..]["".len()..8].try_into().unwrap()))
-        .collect();
+    let stamps: Vec<u64> =
+        found.iter().map(|(key, _)| u64::from_be_bytes(key["log/".len()..]["".len()..8].try_into().unwrap())).collect();
     assert_eq!(stamps, versions);
 }
 
@@ -126,15 +101,7 @@ pub(crate) fn waiters_see_every_version(subject: &mut dyn Subject) {
         if thread > 0 {
             for n in 0..RECORDS / 4 {
                 let stamped = vec![stamped("log/", 0, "", &format!("{thread}/{n}"))];
-                commit_as(
-                    &store,
-                    Commit {
-                        stamped,
-                        ..Commit::default()
-                    },
-                    Durability::Visible,
-                )
-                .unwrap();
+                commit_as(&store, Commit { stamped, ..Commit::default() }, Durability::Visible).unwrap();
             }
             return RECORDS;
         }
@@ -147,15 +114,8 @@ pub(crate) fn waiters_see_every_version(subject: &mut dyn Subject) {
                 let view = begin(&store);
                 let found = wait(view.scan(&position, false, 50)).unwrap();
                 // Seen is believed only when it validates: until then records of a running group may be missing.
-                let reads = ReadSet {
-                    ranges: vec![position.clone()],
-                    ..ReadSet::default()
-                };
-                let check = Commit {
-                    view_version: view.version(),
-                    reads,
-                    ..Commit::default()
-                };
+                let reads = ReadSet { ranges: vec![position.clone()], ..ReadSet::default() };
+                let check = Commit { view_version: view.version(), reads, ..Commit::default() };
                 if commit_as(&store, check, Durability::Visible).is_err() {
                     continue;
                 }

@@ -19,28 +19,13 @@ fn the_process_that_is_killed() {
         return;
     };
     let store = open(&sled_options(directory.as_ref())).unwrap();
-    let next: u64 = get(&store, "first").map_or(0, |value| {
-        String::from_utf8(value.to_vec()).unwrap().parse().unwrap()
-    });
+    let next: u64 = get(&store, "first").map_or(0, |value| String::from_utf8(value.to_vec()).unwrap().parse().unwrap());
     for n in next + 1..next + 100_000 {
-        let writes = vec![
-            put("first", n.to_string()),
-            put("large", vec![n as u8; 9_000]),
-            put("last", n.to_string()),
-        ];
+        let writes = vec![put("first", n.to_string()), put("large", vec![n as u8; 9_000]), put("last", n.to_string())];
         let stamped = vec![stamped("log/", 0, "", &n.to_string())];
-        let commit = Commit {
-            view_version: store.current_version(),
-            writes,
-            stamped,
-            ..Commit::default()
-        };
+        let commit = Commit { view_version: store.current_version(), writes, stamped, ..Commit::default() };
         // Every second one is only visible; the durable one after it makes it durable too.
-        let durability = if n % 2 == 0 {
-            Durability::Durable
-        } else {
-            Durability::Visible
-        };
+        let durability = if n % 2 == 0 { Durability::Durable } else { Durability::Visible };
         commit_as(&store, commit, durability).unwrap();
         if durability == Durability::Durable {
             println!("acknowledged {n}");
@@ -55,11 +40,7 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
     let mut acknowledged = 0;
     for round in 0..5_u64 {
         let mut writer = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "crash::the_process_that_is_killed",
-                "--nocapture",
-            ])
+            .args(["--exact", "crash::the_process_that_is_killed", "--nocapture"])
             .env(DIRECTORY_VARIABLE, directory.path())
             .stdout(Stdio::piped())
             .spawn()
@@ -85,22 +66,10 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
         let store = open(&sled_options(directory.path())).unwrap();
         let first = get(&store, "first").unwrap();
         let n: u64 = std::str::from_utf8(&first).unwrap().parse().unwrap();
-        assert!(
-            n >= acknowledged,
-            "round {round}: {acknowledged} was acknowledged, {n} is there"
-        );
-        assert_eq!(
-            get(&store, "last").unwrap(),
-            first,
-            "round {round}: half a commit"
-        );
+        assert!(n >= acknowledged, "round {round}: {acknowledged} was acknowledged, {n} is there");
+        assert_eq!(get(&store, "last").unwrap(), first, "round {round}: half a commit");
         assert_eq!(get(&store, "large").unwrap(), vec![n as u8; 9_000]);
-        assert_eq!(
-            scan(&store, &prefix("log/"), false, usize::MAX)
-                .entries
-                .len() as u64,
-            n
-        );
+        assert_eq!(scan(&store, &prefix("log/"), false, usize::MAX).entries.len() as u64, n);
         assert_eq!(store.current_version(), n);
     }
 }

@@ -14,11 +14,7 @@ fn refused(path: &Path, code: &str, phrases: &[&str]) -> OpenError {
     for phrase in phrases {
         assert!(text.contains(phrase), "{phrase:?} in {text:?}");
     }
-    assert!(
-        matches!(error, OpenError::NotWritable { .. })
-            || text.contains(&path.display().to_string()),
-        "{text}"
-    );
+    assert!(matches!(error, OpenError::NotWritable { .. }) || text.contains(&path.display().to_string()), "{text}");
     error
 }
 
@@ -41,18 +37,8 @@ fn a_second_opening_is_refused_while_the_first_lives() {
     with_store(|path| {
         let store = open(&sled_options(path)).unwrap();
         let id = std::process::id();
-        let error = refused(
-            path,
-            "store_locked",
-            &["in use", &format!("process {id}"), "stop the other process"],
-        );
-        assert_eq!(
-            error,
-            OpenError::Locked {
-                directory: path.to_owned(),
-                process: Some(id)
-            }
-        );
+        let error = refused(path, "store_locked", &["in use", &format!("process {id}"), "stop the other process"]);
+        assert_eq!(error, OpenError::Locked { directory: path.to_owned(), process: Some(id) });
         write(&store, vec![put("b", "still works")]);
         drop(store);
         mended(path);
@@ -66,12 +52,7 @@ fn the_format_file_names_version_engine_and_creator() {
             serde_json::from_slice(&fs::read(path.join("kontor-store.json")).unwrap()).unwrap();
         assert_eq!(format["format_version"], 1);
         assert_eq!(format["engine"], "sled");
-        assert!(
-            format["created_by"]
-                .as_str()
-                .unwrap()
-                .starts_with("kontor-store ")
-        );
+        assert!(format["created_by"].as_str().unwrap().starts_with("kontor-store "));
     });
 }
 
@@ -81,43 +62,23 @@ fn unknown_and_damaged_formats_are_refused() {
         let file = path.join("kontor-store.json");
         let good = fs::read_to_string(&file).unwrap();
         let cases = [
-            (
-                good.replace(": 1", ": 2"),
-                "store_format_unknown",
-                "format version 2, this program knows 1",
-            ),
+            (good.replace(": 1", ": 2"), "store_format_unknown", "format version 2, this program knows 1"),
             (
                 r#"{"format_version": 7, "shape": "new"}"#.to_owned(),
                 "store_format_unknown",
                 "the program that wrote it",
             ),
-            (
-                good.replace("sled", "fjall"),
-                "store_engine_other",
-                "made by engine \"fjall\", asked was \"sled\"",
-            ),
-            (
-                good[..good.len() / 2].to_owned(),
-                "store_damaged",
-                "kontor-store.json cannot be read",
-            ),
+            (good.replace("sled", "fjall"), "store_engine_other", "made by engine \"fjall\", asked was \"sled\""),
+            (good[..good.len() / 2].to_owned(), "store_damaged", "kontor-store.json cannot be read"),
             (String::new(), "store_damaged", "restore the last backup"),
-            (
-                good.replace("created_by", "made_by"),
-                "store_damaged",
-                "made_by",
-            ),
+            (good.replace("created_by", "made_by"), "store_damaged", "made_by"),
         ];
         for (content, code, phrase) in cases {
             fs::write(&file, content).unwrap();
             refused(path, code, &[phrase]);
         }
         fs::remove_file(&file).unwrap();
-        refused(
-            path,
-            "store_damaged",
-            &["kontor-store.json is missing although there is data"],
-        );
+        refused(path, "store_damaged", &["kontor-store.json is missing although there is data"]);
         fs::write(&file, good).unwrap();
         mended(path);
     });
@@ -143,12 +104,7 @@ fn an_emptied_database_is_refused() {
         fs::write(path.join("sled").join("db"), b"").unwrap();
         for snapshot in fs::read_dir(path.join("sled")).unwrap() {
             let snapshot = snapshot.unwrap().path();
-            if snapshot
-                .file_name()
-                .unwrap()
-                .to_string_lossy()
-                .starts_with("snap.")
-            {
+            if snapshot.file_name().unwrap().to_string_lossy().starts_with("snap.") {
                 fs::remove_file(snapshot).unwrap();
             }
         }
@@ -160,11 +116,7 @@ fn an_emptied_database_is_refused() {
 fn a_foreign_directory_is_refused_and_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("thesis.txt"), b"years of work").unwrap();
-    refused(
-        directory.path(),
-        "store_directory_foreign",
-        &["thesis.txt", "empty or a new directory"],
-    );
+    refused(directory.path(), "store_directory_foreign", &["thesis.txt", "empty or a new directory"]);
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 }
 
@@ -173,11 +125,7 @@ fn a_path_that_is_a_file_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
     fs::write(&file, b"").unwrap();
-    refused(
-        &file,
-        "store_directory_not_writable",
-        &["that this user may write"],
-    );
+    refused(&file, "store_directory_not_writable", &["that this user may write"]);
     refused(&file.join("below"), "store_directory_not_writable", &[]);
 }
 
@@ -191,11 +139,7 @@ fn a_read_only_directory_is_refused() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o555)).unwrap();
     // Whoever may write everywhere (root) is not refused: then there is nothing to see here.
     if fs::write(path.join("probe"), b"").is_err() {
-        refused(
-            &path,
-            "store_directory_not_writable",
-            &["change its permissions"],
-        );
+        refused(&path, "store_directory_not_writable", &["change its permissions"]);
     } else {
         fs::remove_file(path.join("probe")).unwrap();
         open(&sled_options(&path)).unwrap();

@@ -8,9 +8,7 @@ use kontor_core::store::{Commit, CommitError, Durability, Key, KeyRange, Value, 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::subject::{
-    Subject, begin, commit, commit_as, get, in_threads, put, range, scan, wait, write,
-};
+use crate::subject::{Subject, begin, commit, commit_as, get, in_threads, put, range, scan, wait, write};
 
 fn keys(scanned: &kontor_core::store::Scanned) -> Vec<Key> {
     scanned.entries.iter().map(|(key, _)| key.clone()).collect()
@@ -41,34 +39,21 @@ pub(crate) fn keys_are_ordered_bytewise(subject: &mut dyn Subject) {
     let found = scan(&store, &everything, false, 100);
     assert_eq!(keys(&found), all);
     assert!(!found.more);
-    assert!(
-        found
-            .entries
-            .iter()
-            .all(|(key, value)| key == value.as_ref())
-    );
+    assert!(found.entries.iter().all(|(key, value)| key == value.as_ref()));
     all.reverse();
     assert_eq!(keys(&scan(&store, &everything, true, 100)), all);
     let asked: Vec<Key> = vec![b"b".to_vec(), b"none".to_vec(), vec![], b"b".to_vec()];
     let found = wait(begin(&store).get_many(&asked)).unwrap();
-    let expected: Vec<Option<Value>> = vec![
-        Some(Value::from_static(b"b")),
-        None,
-        Some(Value::new()),
-        Some(Value::from_static(b"b")),
-    ];
+    let expected: Vec<Option<Value>> =
+        vec![Some(Value::from_static(b"b")), None, Some(Value::new()), Some(Value::from_static(b"b"))];
     assert_eq!(found, expected);
 }
 
 pub(crate) fn ranges_limits_and_directions(subject: &mut dyn Subject) {
     let store = subject.open();
-    write(
-        &store,
-        (0..10)
-            .map(|n| put(format!("k{n}"), format!("v{n}")))
-            .collect(),
-    );
-    let cases: [(&str, Option<&str>, bool, usize, &[&str], bool); 12] = [
+    write(&store, (0..10).map(|n| put(format!("k{n}"), format!("v{n}"))).collect());
+    type Case = (&'static str, Option<&'static str>, bool, usize, &'static [&'static str], bool);
+    let cases: [Case; 12] = [
         ("k2", Some("k5"), false, 10, &["k2", "k3", "k4"], false),
         ("k2", Some("k5"), true, 10, &["k4", "k3", "k2"], false),
         ("k2", Some("k5"), false, 2, &["k2", "k3"], true),
@@ -83,12 +68,7 @@ pub(crate) fn ranges_limits_and_directions(subject: &mut dyn Subject) {
         ("k2", Some("k5"), false, 0, &[], true),
     ];
     for (start, end, reverse, limit, expected, more) in cases {
-        let found = scan(
-            &store,
-            &range(start, end.map(str::as_bytes)),
-            reverse,
-            limit,
-        );
+        let found = scan(&store, &range(start, end.map(str::as_bytes)), reverse, limit);
         let context = format!("{start}..{end:?} reverse {reverse} limit {limit}");
         let expected: Vec<Key> = expected.iter().map(|key| Key::from(*key)).collect();
         assert_eq!(keys(&found), expected, "{context}");
@@ -97,12 +77,8 @@ pub(crate) fn ranges_limits_and_directions(subject: &mut dyn Subject) {
 }
 
 pub(crate) fn values_of_any_size(subject: &mut dyn Subject) {
-    let sizes = [
-        0, 1, 4_094, 4_095, 4_096, 4_097, 8_191, 8_192, 8_193, 262_144, 1_000_003,
-    ];
-    let value = |size: usize, salt: usize| -> Vec<u8> {
-        (0..size).map(|n| (n * 31 + salt) as u8).collect()
-    };
+    let sizes = [0, 1, 4_094, 4_095, 4_096, 4_097, 8_191, 8_192, 8_193, 262_144, 1_000_003];
+    let value = |size: usize, salt: usize| -> Vec<u8> { (0..size).map(|n| (n * 31 + salt) as u8).collect() };
     {
         let store = subject.open();
         for size in sizes {
@@ -118,24 +94,10 @@ pub(crate) fn values_of_any_size(subject: &mut dyn Subject) {
     }
     let store = subject.open();
     for (size, other) in sizes.into_iter().zip(sizes.into_iter().rev()) {
-        assert_eq!(
-            get(&store, format!("k{size:07}")).unwrap(),
-            value(other, 1),
-            "{size} -> {other}"
-        );
+        assert_eq!(get(&store, format!("k{size:07}")).unwrap(), value(other, 1), "{size} -> {other}");
     }
-    write(
-        &store,
-        sizes
-            .iter()
-            .map(|size| (format!("k{size:07}").into_bytes(), Write::Delete))
-            .collect(),
-    );
-    assert!(
-        scan(&store, &range([], None), false, 100)
-            .entries
-            .is_empty()
-    );
+    write(&store, sizes.iter().map(|size| (format!("k{size:07}").into_bytes(), Write::Delete)).collect());
+    assert!(scan(&store, &range([], None), false, 100).entries.is_empty());
 }
 
 pub(crate) fn many_keys(subject: &mut dyn Subject) {
@@ -143,13 +105,7 @@ pub(crate) fn many_keys(subject: &mut dyn Subject) {
     let spread = |n: u32| n.wrapping_mul(2_654_435_761).to_be_bytes();
     let store = subject.open();
     for chunk in (0..count).collect::<Vec<_>>().chunks(500) {
-        write(
-            &store,
-            chunk
-                .iter()
-                .map(|n| put(spread(*n), n.to_be_bytes()))
-                .collect(),
-        );
+        write(&store, chunk.iter().map(|n| put(spread(*n), n.to_be_bytes())).collect());
     }
     let found = scan(&store, &range([], None), false, usize::MAX);
     assert_eq!(found.entries.len(), count as usize);
@@ -171,10 +127,7 @@ pub(crate) fn a_large_value_is_replaced_while_it_is_read(subject: &mut dyn Subje
     let reads = in_threads(3, |thread| {
         if thread == 0 {
             for round in 1..60 {
-                let commit = Commit {
-                    writes: vec![put("large", value(round))],
-                    ..Commit::default()
-                };
+                let commit = Commit { writes: vec![put("large", value(round))], ..Commit::default() };
                 commit_as(&store, commit, Durability::Visible).unwrap();
             }
             done.store(true, Ordering::Release);
@@ -185,9 +138,7 @@ pub(crate) fn a_large_value_is_replaced_while_it_is_read(subject: &mut dyn Subje
             let found = if thread == 1 {
                 get(&store, "large").unwrap()
             } else {
-                scan(&store, &range([], None), false, 10).entries[0]
-                    .1
-                    .clone()
+                scan(&store, &range([], None), false, 10).entries[0].1.clone()
             };
             let round = (0..60).find(|round| found == value(*round));
             assert!(round.is_some(), "{} bytes, first {}", found.len(), found[0]);
@@ -219,20 +170,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..60)
 }
 
-fn expected(
-    model: &BTreeMap<Key, Value>,
-    range: &KeyRange,
-    reverse: bool,
-    limit: usize,
-) -> (Vec<(Key, Value)>, bool) {
+fn expected(model: &BTreeMap<Key, Value>, range: &KeyRange, reverse: bool, limit: usize) -> (Vec<(Key, Value)>, bool) {
     if range.end.as_ref().is_some_and(|end| *end <= range.start) {
         return (Vec::new(), false);
     }
     let end = range.end.clone().map_or(Bound::Unbounded, Bound::Excluded);
-    let mut all: Vec<_> = model
-        .range((Bound::Included(range.start.clone()), end))
-        .map(|(k, v)| (k.clone(), v.clone()))
-        .collect();
+    let mut all: Vec<_> =
+        model.range((Bound::Included(range.start.clone()), end)).map(|(k, v)| (k.clone(), v.clone())).collect();
     if reverse {
         all.reverse();
     }
@@ -245,11 +189,7 @@ pub(crate) fn any_sequence_reads_like_a_sorted_map(subject: &mut dyn Subject) {
     let store = std::cell::RefCell::new(Some(subject.open()));
     let subject = std::cell::RefCell::new(subject);
     let model = std::cell::RefCell::new(BTreeMap::<Key, Value>::new());
-    let mut runner = TestRunner::new(Config {
-        cases: 24,
-        failure_persistence: None,
-        ..Config::default()
-    });
+    let mut runner = TestRunner::new(Config { cases: 24, failure_persistence: None, ..Config::default() });
     let outcome = runner.run(&steps(), |steps| {
         let mut model = model.borrow_mut();
         {
@@ -274,10 +214,7 @@ fn run_step(
     model: &mut BTreeMap<Key, Value>,
     step: &Step,
 ) -> Result<(), TestCaseError> {
-    let one = |write: (Key, Write)| Commit {
-        writes: vec![write],
-        ..Commit::default()
-    };
+    let one = |write: (Key, Write)| Commit { writes: vec![write], ..Commit::default() };
     match step {
         Step::Put(key, size) => {
             let value = vec![*key; *size];
@@ -291,11 +228,7 @@ fn run_step(
         Step::Add(key, delta) => {
             let old = model.get([*key].as_slice()).cloned();
             let new = crate::subject::number(old) + i64::from(*delta);
-            let write = Write::Add {
-                delta: i64::from(*delta),
-                min: Some(-100),
-                max: Some(100),
-            };
+            let write = Write::Add { delta: i64::from(*delta), min: Some(-100), max: Some(100) };
             let outcome = commit(store, one((vec![*key], write)));
             if (-100..=100).contains(&new) {
                 outcome.unwrap();
@@ -305,15 +238,9 @@ fn run_step(
             }
         }
         Step::Scan(start, end, reverse, limit) => {
-            let range = KeyRange {
-                start: vec![*start],
-                end: end.map(|end| vec![end]),
-            };
+            let range = KeyRange { start: vec![*start], end: end.map(|end| vec![end]) };
             let found = scan(store, &range, *reverse, *limit);
-            prop_assert_eq!(
-                (found.entries, found.more),
-                expected(model, &range, *reverse, *limit)
-            );
+            prop_assert_eq!((found.entries, found.more), expected(model, &range, *reverse, *limit));
         }
     }
     Ok(())

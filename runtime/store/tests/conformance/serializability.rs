@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use kontor_core::store::{
-    Commit, CommitError, CounterPredicate, Durability, Key, KeyRange, ReadSet, TxStore, Value,
-    Version,
+    Commit, CommitError, CounterPredicate, Durability, Key, KeyRange, ReadSet, TxStore, Value, Version,
 };
 use kontor_store::StoreHandle;
 use rand::{Rng, SeedableRng};
@@ -38,9 +37,7 @@ pub(crate) fn there_is_a_serial_order(subject: &mut dyn Subject) {
         let from = store.current_version();
         let mut observed: Vec<Observed> = in_threads(6, |thread| {
             let mut random = ChaCha8Rng::seed_from_u64(seed * 100 + thread as u64);
-            (0..25)
-                .filter_map(|n| wait(run(&store, &mut random, &format!("{seed}/{thread}/{n}"))))
-                .collect::<Vec<_>>()
+            (0..25).filter_map(|n| wait(run(&store, &mut random, &format!("{seed}/{thread}/{n}")))).collect::<Vec<_>>()
         })
         .into_iter()
         .flatten()
@@ -48,28 +45,16 @@ pub(crate) fn there_is_a_serial_order(subject: &mut dyn Subject) {
         observed.sort_by_key(|one| (one.version, one.read_only));
         let writers = observed.iter().filter(|one| !one.read_only).count() as u64;
         assert!(writers > 20, "seed {seed}: only {writers} wrote");
-        assert_eq!(
-            store.current_version(),
-            from + writers,
-            "seed {seed}: one version each"
-        );
+        assert_eq!(store.current_version(), from + writers, "seed {seed}: one version each");
         let after = replay(before, &observed, seed);
         assert_eq!(after, wait(snapshot(&store)), "seed {seed}: the end");
     }
 }
 
 async fn snapshot(store: &StoreHandle) -> State {
-    let all = KeyRange {
-        start: Vec::new(),
-        end: None,
-    };
+    let all = KeyRange { start: Vec::new(), end: None };
     let view = store.begin().await.unwrap();
-    view.scan(&all, false, 1_000)
-        .await
-        .unwrap()
-        .entries
-        .into_iter()
-        .collect()
+    view.scan(&all, false, 1_000).await.unwrap().entries.into_iter().collect()
 }
 
 /// One transaction, not retried: `None` when it lost.
@@ -86,17 +71,12 @@ async fn run(store: &StoreHandle, random: &mut ChaCha8Rng, name: &str) -> Option
     };
     for _ in 0..random.random_range(0..3) {
         let key = vec![random.random_range(0..KEYS)];
-        observed
-            .points
-            .push((key.clone(), view.get(&key).await.unwrap()));
+        observed.points.push((key.clone(), view.get(&key).await.unwrap()));
         std::thread::yield_now();
     }
     if random.random_ratio(1, 2) {
         let start = random.random_range(0..KEYS);
-        let range = KeyRange {
-            start: vec![start],
-            end: Some(vec![random.random_range(start..=KEYS)]),
-        };
+        let range = KeyRange { start: vec![start], end: Some(vec![random.random_range(start..=KEYS)]) };
         let found = view.scan(&range, random.random(), 100).await.unwrap();
         let mut entries = found.entries;
         entries.sort();
@@ -114,52 +94,26 @@ async fn run(store: &StoreHandle, random: &mut ChaCha8Rng, name: &str) -> Option
     if !observed.read_only {
         for n in 0..random.random_range(1..3) {
             let key = vec![random.random_range(0..KEYS)];
-            let value = random
-                .random_ratio(3, 4)
-                .then(|| Value::from(format!("{name}/{n}")));
+            let value = random.random_ratio(3, 4).then(|| Value::from(format!("{name}/{n}")));
             writes.insert(key, value);
         }
         observed.puts = writes.clone().into_iter().collect();
-        observed.counter_delta = random
-            .random_ratio(1, 2)
-            .then(|| random.random_range(-2..=2));
+        observed.counter_delta = random.random_ratio(1, 2).then(|| random.random_range(-2..=2));
     }
     let mut commit = Commit {
         view_version: view.version(),
         reads: ReadSet {
             points: observed.points.iter().map(|(key, _)| key.clone()).collect(),
-            ranges: observed
-                .ranges
-                .iter()
-                .map(|(range, _)| range.clone())
-                .collect(),
-            counters: observed
-                .predicates
-                .iter()
-                .map(|predicate| (COUNTER.to_vec(), predicate.clone()))
-                .collect(),
+            ranges: observed.ranges.iter().map(|(range, _)| range.clone()).collect(),
+            counters: observed.predicates.iter().map(|predicate| (COUNTER.to_vec(), predicate.clone())).collect(),
         },
-        writes: writes
-            .iter()
-            .map(|(key, value)| value.as_ref().map_or(delete(key), |v| put(key, v)))
-            .collect(),
+        writes: writes.iter().map(|(key, value)| value.as_ref().map_or(delete(key), |v| put(key, v))).collect(),
         ..Commit::default()
     };
-    commit.writes.extend(
-        observed
-            .counter_delta
-            .map(|delta| add(COUNTER, delta, Some(0), Some(COUNTER_MAX))),
-    );
-    let durability = if random.random_ratio(1, 4) {
-        Durability::Durable
-    } else {
-        Durability::Visible
-    };
+    commit.writes.extend(observed.counter_delta.map(|delta| add(COUNTER, delta, Some(0), Some(COUNTER_MAX))));
+    let durability = if random.random_ratio(1, 4) { Durability::Durable } else { Durability::Visible };
     match store.commit(commit, durability).await {
-        Ok(committed) => Some(Observed {
-            version: committed.version,
-            ..observed
-        }),
+        Ok(committed) => Some(Observed { version: committed.version, ..observed }),
         Err(CommitError::Conflict { .. } | CommitError::TooOld | CommitError::Bound { .. }) => None,
         Err(other) => panic!("{other:?}"),
     }
@@ -173,18 +127,11 @@ async fn begin_async(store: &StoreHandle) -> std::sync::Arc<dyn kontor_core::sto
 fn replay(mut state: State, observed: &[Observed], seed: u64) -> State {
     for one in observed {
         for (key, seen) in &one.points {
-            assert_eq!(
-                state.get(key),
-                seen.as_ref(),
-                "seed {seed}: {key:?} in {one:?}"
-            );
+            assert_eq!(state.get(key), seen.as_ref(), "seed {seed}: {key:?} in {one:?}");
         }
         for (range, seen) in &one.ranges {
             let end = range.end.clone().unwrap();
-            let expected: Vec<_> = state
-                .range(range.start.clone()..end)
-                .map(|(k, v)| (k.clone(), v.clone()))
-                .collect();
+            let expected: Vec<_> = state.range(range.start.clone()..end).map(|(k, v)| (k.clone(), v.clone())).collect();
             assert_eq!(&expected, seen, "seed {seed}: {range:?} in {one:?}");
         }
         let counter = number(state.get(COUNTER).cloned());
@@ -204,14 +151,8 @@ fn replay(mut state: State, observed: &[Observed], seed: u64) -> State {
         }
         if let Some(delta) = one.counter_delta {
             let counter = counter + delta;
-            assert!(
-                (0..=COUNTER_MAX).contains(&counter),
-                "seed {seed}: {counter} in {one:?}"
-            );
-            state.insert(
-                COUNTER.to_vec(),
-                Value::copy_from_slice(&counter.to_be_bytes()),
-            );
+            assert!((0..=COUNTER_MAX).contains(&counter), "seed {seed}: {counter} in {one:?}");
+            state.insert(COUNTER.to_vec(), Value::copy_from_slice(&counter.to_be_bytes()));
         }
     }
     state
@@ -233,9 +174,6 @@ fn the_checker_catches_a_stale_read() {
     };
     let state = State::from([(b"k".to_vec(), Value::from_static(b"v"))]);
     assert!(std::panic::catch_unwind(|| replay(state, &[stale], 0)).is_err());
-    let fine = Commit {
-        reads: ReadSet::default(),
-        ..Commit::default()
-    };
+    let fine = Commit { reads: ReadSet::default(), ..Commit::default() };
     commit_as(&store, fine, Durability::Durable).unwrap();
 }

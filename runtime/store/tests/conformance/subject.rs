@@ -4,12 +4,10 @@ use std::future::Future;
 use std::sync::Arc;
 
 use kontor_core::store::{
-    Commit, CommitError, Committed, Durability, Key, KeyRange, ReadSet, ReadView, Scanned,
-    StampedPut, TxStore, Value, Version, Write,
+    Commit, CommitError, Committed, Durability, Key, KeyRange, ReadSet, ReadView, Scanned, StampedPut, TxStore, Value,
+    Version, Write,
 };
-use kontor_store::{
-    EngineKind, FaultPlan, MemoryEngine, OccStore, RecentLimits, StoreHandle, StoreOptions, open,
-};
+use kontor_store::{EngineKind, FaultPlan, MemoryEngine, OccStore, RecentLimits, StoreHandle, StoreOptions, open};
 
 /// A store that can be opened again with what it held.
 pub(crate) trait Subject {
@@ -28,18 +26,11 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) fn inline() -> Self {
-        Self {
-            engine: Arc::default(),
-            threaded: false,
-            opened: false,
-        }
+        Self { engine: Arc::default(), threaded: false, opened: false }
     }
 
     pub(crate) fn threaded() -> Self {
-        Self {
-            threaded: true,
-            ..Self::inline()
-        }
+        Self { threaded: true, ..Self::inline() }
     }
 }
 
@@ -64,28 +55,18 @@ pub(crate) struct Sled {
 
 impl Sled {
     pub(crate) fn new() -> Self {
-        Self {
-            directory: tempfile::tempdir().unwrap(),
-        }
+        Self { directory: tempfile::tempdir().unwrap() }
     }
 }
 
 impl Subject for Sled {
     fn open_with(&mut self, recent: RecentLimits) -> StoreHandle {
-        open(&StoreOptions {
-            recent,
-            ..sled_options(self.directory.path())
-        })
-        .unwrap()
+        open(&StoreOptions { recent, ..sled_options(self.directory.path()) }).unwrap()
     }
 }
 
 pub(crate) fn sled_options(path: &std::path::Path) -> StoreOptions {
-    StoreOptions {
-        engine: EngineKind::Sled,
-        cache_bytes: 4 * 1024 * 1024,
-        ..StoreOptions::new(path)
-    }
+    StoreOptions { engine: EngineKind::Sled, cache_bytes: 4 * 1024 * 1024, ..StoreOptions::new(path) }
 }
 
 /// A memory store whose engine the test keeps.
@@ -95,38 +76,23 @@ pub(crate) fn faulty(plan: FaultPlan, threaded: bool) -> (Arc<MemoryEngine>, Sto
 }
 
 pub(crate) fn over(engine: Arc<MemoryEngine>, threaded: bool) -> StoreHandle {
-    let store = if threaded {
-        OccStore::threaded(engine)
-    } else {
-        OccStore::inline(engine)
-    };
+    let store = if threaded { OccStore::threaded(engine) } else { OccStore::inline(engine) };
     StoreHandle::new(store.unwrap())
 }
 
 pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap()
-        .block_on(future)
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
 pub(crate) fn put(key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> (Key, Write) {
-    (
-        key.as_ref().to_vec(),
-        Write::Put(Value::copy_from_slice(value.as_ref())),
-    )
+    (key.as_ref().to_vec(), Write::Put(Value::copy_from_slice(value.as_ref())))
 }
 
 pub(crate) fn delete(key: impl AsRef<[u8]>) -> (Key, Write) {
     (key.as_ref().to_vec(), Write::Delete)
 }
 
-pub(crate) fn add(
-    key: impl AsRef<[u8]>,
-    delta: i64,
-    min: Option<i64>,
-    max: Option<i64>,
-) -> (Key, Write) {
+pub(crate) fn add(key: impl AsRef<[u8]>, delta: i64, min: Option<i64>, max: Option<i64>) -> (Key, Write) {
     (key.as_ref().to_vec(), Write::Add { delta, min, max })
 }
 
@@ -140,33 +106,21 @@ pub(crate) fn stamped(prefix: &str, ordinal: u32, suffix: &str, value: &str) -> 
 }
 
 pub(crate) fn range(start: impl AsRef<[u8]>, end: Option<&[u8]>) -> KeyRange {
-    KeyRange {
-        start: start.as_ref().to_vec(),
-        end: end.map(<[u8]>::to_vec),
-    }
+    KeyRange { start: start.as_ref().to_vec(), end: end.map(<[u8]>::to_vec) }
 }
 
 pub(crate) fn prefix(prefix: &str) -> KeyRange {
     let mut end = prefix.as_bytes().to_vec();
     *end.last_mut().unwrap() += 1;
-    KeyRange {
-        start: prefix.into(),
-        end: Some(end),
-    }
+    KeyRange { start: prefix.into(), end: Some(end) }
 }
 
 pub(crate) fn points(keys: &[&str]) -> ReadSet {
-    ReadSet {
-        points: keys.iter().map(|key| Key::from(*key)).collect(),
-        ..ReadSet::default()
-    }
+    ReadSet { points: keys.iter().map(|key| Key::from(*key)).collect(), ..ReadSet::default() }
 }
 
 pub(crate) fn ranges(ranges: Vec<KeyRange>) -> ReadSet {
-    ReadSet {
-        ranges,
-        ..ReadSet::default()
-    }
+    ReadSet { ranges, ..ReadSet::default() }
 }
 
 pub(crate) fn begin(store: &StoreHandle) -> Arc<dyn ReadView> {
@@ -182,46 +136,27 @@ pub(crate) fn scan(store: &StoreHandle, range: &KeyRange, reverse: bool, limit: 
 }
 
 pub(crate) fn number(value: Option<Value>) -> i64 {
-    value.map_or(0, |value| {
-        i64::from_be_bytes(value.as_ref().try_into().unwrap())
-    })
+    value.map_or(0, |value| i64::from_be_bytes(value.as_ref().try_into().unwrap()))
 }
 
 pub(crate) fn commit(store: &StoreHandle, commit: Commit) -> Result<Version, CommitError> {
     commit_as(store, commit, Durability::Durable)
 }
 
-pub(crate) fn commit_as(
-    store: &StoreHandle,
-    commit: Commit,
-    durability: Durability,
-) -> Result<Version, CommitError> {
+pub(crate) fn commit_as(store: &StoreHandle, commit: Commit, durability: Durability) -> Result<Version, CommitError> {
     wait(store.commit(commit, durability)).map(|Committed { version }| version)
 }
 
 /// Writes without having read anything.
 pub(crate) fn write(store: &StoreHandle, writes: Vec<(Key, Write)>) -> Version {
-    commit(
-        store,
-        Commit {
-            view_version: store.current_version(),
-            writes,
-            ..Commit::default()
-        },
-    )
-    .unwrap()
+    commit(store, Commit { view_version: store.current_version(), writes, ..Commit::default() }).unwrap()
 }
 
 /// Runs `body(index)` in that many threads and gives their results in order.
 pub(crate) fn in_threads<T: Send>(threads: usize, body: impl Fn(usize) -> T + Sync) -> Vec<T> {
     std::thread::scope(|scope| {
         let body = &body;
-        let handles: Vec<_> = (0..threads)
-            .map(|index| scope.spawn(move || body(index)))
-            .collect();
-        handles
-            .into_iter()
-            .map(|handle| handle.join().unwrap())
-            .collect()
+        let handles: Vec<_> = (0..threads).map(|index| scope.spawn(move || body(index))).collect();
+        handles.into_iter().map(|handle| handle.join().unwrap()).collect()
     })
 }

@@ -3,20 +3,16 @@
 use std::task::Poll;
 
 use futures_util::FutureExt;
-use kontor_core::store::{
-    Commit, CommitError, CounterPredicate, Durability, Key, ReadSet, TxStore, Version, Write,
-};
+use kontor_core::store::{Commit, CommitError, CounterPredicate, Durability, Key, ReadSet, TxStore, Version, Write};
 use kontor_store::RecentLimits;
 
 use crate::subject::{
-    Subject, add, begin, commit, commit_as, delete, get, number, points, prefix, put, range,
-    ranges, scan, stamped, wait, write,
+    Subject, add, begin, commit, commit_as, delete, get, number, points, prefix, put, range, ranges, scan, stamped,
+    wait, write,
 };
 
 fn conflict(keys: &[&str]) -> Result<Version, CommitError> {
-    Err(CommitError::Conflict {
-        keys: keys.iter().map(|key| Key::from(*key)).collect(),
-    })
+    Err(CommitError::Conflict { keys: keys.iter().map(|key| Key::from(*key)).collect() })
 }
 
 pub(crate) fn versions_grow_and_wake_waiters(subject: &mut dyn Subject) {
@@ -42,16 +38,8 @@ pub(crate) fn a_changed_point_conflicts(subject: &mut dyn Subject) {
     write(&store, vec![put("a", "1"), put("b", "1")]);
     let view_version = begin(&store).version();
     write(&store, vec![put("a", "2")]);
-    let transaction = |reads| Commit {
-        view_version,
-        reads,
-        writes: vec![put("c", "1")],
-        ..Commit::default()
-    };
-    assert_eq!(
-        commit(&store, transaction(points(&["b", "a"]))),
-        conflict(&["a"])
-    );
+    let transaction = |reads| Commit { view_version, reads, writes: vec![put("c", "1")], ..Commit::default() };
+    assert_eq!(commit(&store, transaction(points(&["b", "a"]))), conflict(&["a"]));
     assert_eq!(get(&store, "c"), None);
     commit(&store, transaction(points(&["b", "unknown"]))).unwrap();
     assert_eq!(get(&store, "c").unwrap(), "1");
@@ -64,12 +52,7 @@ pub(crate) fn an_absent_point_that_appears_conflicts(subject: &mut dyn Subject) 
     write(&store, vec![put("new", "1"), delete("gone")]);
     for key in ["new", "gone"] {
         let reads = points(&[key]);
-        let transaction = Commit {
-            view_version,
-            reads,
-            writes: vec![put("c", "1")],
-            ..Commit::default()
-        };
+        let transaction = Commit { view_version, reads, writes: vec![put("c", "1")], ..Commit::default() };
         assert_eq!(commit(&store, transaction), conflict(&[key]));
     }
 }
@@ -91,15 +74,7 @@ pub(crate) fn a_phantom_in_a_range_conflicts(subject: &mut dyn Subject) {
     for (start, end, expected) in cases {
         let reads = ranges(vec![range(start, end.map(str::as_bytes))]);
         for writes in [vec![], vec![put("other", "1")]] {
-            let outcome = commit(
-                &store,
-                Commit {
-                    view_version,
-                    reads: reads.clone(),
-                    writes,
-                    ..Commit::default()
-                },
-            );
+            let outcome = commit(&store, Commit { view_version, reads: reads.clone(), writes, ..Commit::default() });
             if expected.is_empty() {
                 assert!(outcome.is_ok(), "{start}..{end:?}: {outcome:?}");
             } else {
@@ -114,15 +89,7 @@ pub(crate) fn blind_writes_do_not_conflict(subject: &mut dyn Subject) {
     let view_version = begin(&store).version();
     for n in 0..20 {
         let writes = vec![put("same", n.to_string())];
-        commit(
-            &store,
-            Commit {
-                view_version,
-                writes,
-                ..Commit::default()
-            },
-        )
-        .unwrap();
+        commit(&store, Commit { view_version, writes, ..Commit::default() }).unwrap();
     }
     assert_eq!(get(&store, "same").unwrap(), "19");
 }
@@ -131,43 +98,22 @@ pub(crate) fn read_only_transactions_are_validated(subject: &mut dyn Subject) {
     let store = subject.open();
     write(&store, vec![put("a", "1")]);
     let view = begin(&store);
-    let read = |keys: &[&str]| Commit {
-        view_version: view.version(),
-        reads: points(keys),
-        ..Commit::default()
-    };
+    let read = |keys: &[&str]| Commit { view_version: view.version(), reads: points(keys), ..Commit::default() };
     assert_eq!(commit(&store, read(&["a", "b"])), Ok(view.version()));
     write(&store, vec![put("b", "2")]);
     // The view shows what is newer than itself: only validation tells.
     assert_eq!(wait(view.get(b"b")).unwrap().unwrap(), "2");
     for durability in [Durability::Durable, Durability::Visible] {
-        assert_eq!(
-            commit_as(&store, read(&["a", "b"]), durability),
-            conflict(&["b"])
-        );
-        assert_eq!(
-            commit_as(&store, read(&["a"]), durability),
-            Ok(view.version())
-        );
+        assert_eq!(commit_as(&store, read(&["a", "b"]), durability), conflict(&["b"]));
+        assert_eq!(commit_as(&store, read(&["a"]), durability), Ok(view.version()));
     }
-    let all = Commit {
-        view_version: view.version(),
-        reads: ranges(vec![range([], None)]),
-        ..Commit::default()
-    };
+    let all = Commit { view_version: view.version(), reads: ranges(vec![range([], None)]), ..Commit::default() };
     assert_eq!(commit(&store, all), conflict(&["b"]));
-    assert_eq!(
-        store.current_version(),
-        view.version() + 1,
-        "reading changes nothing"
-    );
+    assert_eq!(store.current_version(), view.version() + 1, "reading changes nothing");
 }
 
 pub(crate) fn old_views_are_refused(subject: &mut dyn Subject) {
-    let store = subject.open_with(RecentLimits {
-        changes: 10,
-        key_bytes: 1_000_000,
-    });
+    let store = subject.open_with(RecentLimits { changes: 10, key_bytes: 1_000_000 });
     write(&store, vec![put("a", "1")]);
     let view_version = begin(&store).version();
     let mut recent = view_version;
@@ -175,19 +121,9 @@ pub(crate) fn old_views_are_refused(subject: &mut dyn Subject) {
         recent = write(&store, vec![put(format!("k{n}"), "1")]);
     }
     for writes in [vec![], vec![put("b", "1")]] {
-        let old = Commit {
-            view_version,
-            reads: points(&["a"]),
-            writes: writes.clone(),
-            ..Commit::default()
-        };
+        let old = Commit { view_version, reads: points(&["a"]), writes: writes.clone(), ..Commit::default() };
         assert_eq!(commit(&store, old), Err(CommitError::TooOld));
-        let new = Commit {
-            view_version: recent,
-            reads: points(&["a"]),
-            writes,
-            ..Commit::default()
-        };
+        let new = Commit { view_version: recent, reads: points(&["a"]), writes, ..Commit::default() };
         commit(&store, new).unwrap();
     }
 }
@@ -196,11 +132,7 @@ pub(crate) fn views_of_the_future_are_refused(subject: &mut dyn Subject) {
     let store = subject.open();
     let version = write(&store, vec![put("a", "1")]);
     for writes in [vec![], vec![put("b", "1")]] {
-        let future = Commit {
-            view_version: version + 1,
-            writes,
-            ..Commit::default()
-        };
+        let future = Commit { view_version: version + 1, writes, ..Commit::default() };
         assert_eq!(commit(&store, future), Err(CommitError::TooOld));
     }
 }
@@ -215,34 +147,13 @@ pub(crate) fn stamped_records_are_in_commit_order(subject: &mut dyn Subject) {
             stamped("index/", 0, "", &format!("{n}")),
         ];
         let view_version = store.current_version();
-        versions.push(
-            commit(
-                &store,
-                Commit {
-                    view_version,
-                    stamped,
-                    ..Commit::default()
-                },
-            )
-            .unwrap(),
-        );
+        versions.push(commit(&store, Commit { view_version, stamped, ..Commit::default() }).unwrap());
     }
     let found = scan(&store, &prefix("log/"), false, 100).entries;
     let values: Vec<_> = found.iter().map(|(_, value)| value.clone()).collect();
-    assert_eq!(
-        values,
-        ["0a", "0b", "1a", "1b", "2a", "2b", "3a", "3b", "4a", "4b"]
-    );
+    assert_eq!(values, ["0a", "0b", "1a", "1b", "2a", "2b", "3a", "3b", "4a", "4b"]);
     for (n, version) in versions.iter().enumerate() {
-        let key = |ordinal: u32| {
-            [
-                b"log/".as_slice(),
-                &version.to_be_bytes(),
-                &ordinal.to_be_bytes(),
-                b"/s",
-            ]
-            .concat()
-        };
+        let key = |ordinal: u32| [b"log/".as_slice(), &version.to_be_bytes(), &ordinal.to_be_bytes(), b"/s"].concat();
         assert_eq!(found[2 * n].0, key(0));
         assert_eq!(found[2 * n + 1].0, key(1));
     }
@@ -254,24 +165,14 @@ pub(crate) fn stamped_records_are_in_commit_order(subject: &mut dyn Subject) {
         writes: vec![put("seen", "all")],
         ..Commit::default()
     };
-    assert!(matches!(
-        commit(&store, read_end),
-        Err(CommitError::Conflict { .. })
-    ));
+    assert!(matches!(commit(&store, read_end), Err(CommitError::Conflict { .. })));
 }
 
 pub(crate) fn counters_keep_their_bounds(subject: &mut dyn Subject) {
     let store = subject.open();
     let view_version = begin(&store).version();
     let try_add = |delta, min, max| {
-        commit(
-            &store,
-            Commit {
-                view_version,
-                writes: vec![add("n", delta, min, max)],
-                ..Commit::default()
-            },
-        )
+        commit(&store, Commit { view_version, writes: vec![add("n", delta, min, max)], ..Commit::default() })
     };
     let bound = Err(CommitError::Bound { key: b"n".to_vec() });
     assert_eq!(try_add(-1, Some(0), None), bound);
@@ -283,28 +184,11 @@ pub(crate) fn counters_keep_their_bounds(subject: &mut dyn Subject) {
     assert_eq!(try_add(1, None, None), bound, "no wrapping");
     assert_eq!(number(get(&store, "n")), i64::MAX);
     // Several additions to one counter in one commit add up, and are checked one by one.
-    let writes = vec![
-        add("m", 5, None, Some(5)),
-        add("m", -2, Some(0), None),
-        add("m", 2, None, Some(5)),
-    ];
-    commit(
-        &store,
-        Commit {
-            view_version,
-            writes,
-            ..Commit::default()
-        },
-    )
-    .unwrap();
+    let writes = vec![add("m", 5, None, Some(5)), add("m", -2, Some(0), None), add("m", 2, None, Some(5))];
+    commit(&store, Commit { view_version, writes, ..Commit::default() }).unwrap();
     assert_eq!(number(get(&store, "m")), 5);
     // Who read the counter conflicts with additions; who added without reading did not above.
-    let read = Commit {
-        view_version,
-        reads: points(&["m"]),
-        writes: vec![put("x", "")],
-        ..Commit::default()
-    };
+    let read = Commit { view_version, reads: points(&["m"]), writes: vec![put("x", "")], ..Commit::default() };
     assert_eq!(commit(&store, read), conflict(&["m"]));
 }
 
@@ -323,19 +207,8 @@ pub(crate) fn predicates_are_about_what_is_committed(subject: &mut dyn Subject) 
     for (predicate, holds) in cases {
         // Before this commit's own writes: the addition does not count.
         for writes in [vec![], vec![add("n", 0, None, None), put("x", "")]] {
-            let reads = ReadSet {
-                counters: vec![(b"n".to_vec(), predicate.clone())],
-                ..ReadSet::default()
-            };
-            let outcome = commit(
-                &store,
-                Commit {
-                    view_version,
-                    reads,
-                    writes,
-                    ..Commit::default()
-                },
-            );
+            let reads = ReadSet { counters: vec![(b"n".to_vec(), predicate.clone())], ..ReadSet::default() };
+            let outcome = commit(&store, Commit { view_version, reads, writes, ..Commit::default() });
             if holds {
                 assert!(outcome.is_ok(), "{predicate:?}: {outcome:?}");
             } else {
@@ -343,21 +216,8 @@ pub(crate) fn predicates_are_about_what_is_committed(subject: &mut dyn Subject) 
             }
         }
     }
-    let absent = ReadSet {
-        counters: vec![(b"none".to_vec(), CounterPredicate::Above(0))],
-        ..ReadSet::default()
-    };
-    assert_eq!(
-        commit(
-            &store,
-            Commit {
-                view_version,
-                reads: absent,
-                ..Commit::default()
-            }
-        ),
-        conflict(&["none"])
-    );
+    let absent = ReadSet { counters: vec![(b"none".to_vec(), CounterPredicate::Above(0))], ..ReadSet::default() };
+    assert_eq!(commit(&store, Commit { view_version, reads: absent, ..Commit::default() }), conflict(&["none"]));
 }
 
 pub(crate) fn a_refused_commit_leaves_nothing(subject: &mut dyn Subject) {
@@ -365,73 +225,33 @@ pub(crate) fn a_refused_commit_leaves_nothing(subject: &mut dyn Subject) {
     let view_version = write(&store, vec![put("a", "1")]);
     let refused = Commit {
         view_version,
-        writes: vec![
-            put("b", "1"),
-            delete("a"),
-            add("n", 1, None, None),
-            add("m", -1, Some(0), None),
-        ],
+        writes: vec![put("b", "1"), delete("a"), add("n", 1, None, None), add("m", -1, Some(0), None)],
         stamped: vec![stamped("log/", 0, "", "x")],
         ..Commit::default()
     };
-    assert_eq!(
-        commit(&store, refused),
-        Err(CommitError::Bound { key: b"m".to_vec() })
-    );
+    assert_eq!(commit(&store, refused), Err(CommitError::Bound { key: b"m".to_vec() }));
     let all = scan(&store, &range([], None), false, 10).entries;
     assert_eq!(all.len(), 1);
     // Its keys are not remembered as changed either.
-    let reads = ReadSet {
-        ranges: vec![range([], None)],
-        ..ReadSet::default()
-    };
-    commit(
-        &store,
-        Commit {
-            view_version,
-            reads,
-            writes: vec![put("c", "1")],
-            ..Commit::default()
-        },
-    )
-    .unwrap();
+    let reads = ReadSet { ranges: vec![range([], None)], ..ReadSet::default() };
+    commit(&store, Commit { view_version, reads, writes: vec![put("c", "1")], ..Commit::default() }).unwrap();
 }
 
 pub(crate) fn bad_writes_are_refused_with_a_reason(subject: &mut dyn Subject) {
     let store = subject.open();
     let view_version = write(&store, vec![put("text", "no number")]);
-    let with = |writes: Vec<(Key, Write)>| Commit {
-        view_version,
-        writes,
-        ..Commit::default()
-    };
+    let with = |writes: Vec<(Key, Write)>| Commit { view_version, writes, ..Commit::default() };
     let twice = vec![stamped("log/", 0, "", "x"), stamped("log/", 0, "", "y")];
     let cases = [
         (with(vec![add("text", 1, None, None)]), "is no counter"),
-        (
-            with(vec![put(vec![b'k'; 100_000], "")]),
-            "key of 100000 bytes",
-        ),
-        (
-            with(vec![put("big", vec![0; 65 * 1024 * 1024])]),
-            "value of 68157440 bytes",
-        ),
-        (
-            Commit {
-                view_version,
-                stamped: twice,
-                ..Commit::default()
-            },
-            "same key (log/",
-        ),
+        (with(vec![put(vec![b'k'; 100_000], "")]), "key of 100000 bytes"),
+        (with(vec![put("big", vec![0; 65 * 1024 * 1024])]), "value of 68157440 bytes"),
+        (Commit { view_version, stamped: twice, ..Commit::default() }, "same key (log/"),
     ];
     for (bad, reason) in cases {
         match commit(&store, bad) {
             Err(CommitError::Unavailable(message)) => {
-                assert!(
-                    message.contains(reason) && message.contains("retry will not help"),
-                    "{message}"
-                );
+                assert!(message.contains(reason) && message.contains("retry will not help"), "{message}");
             }
             other => panic!("{reason}: {other:?}"),
         }
