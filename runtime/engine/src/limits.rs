@@ -1,0 +1,50 @@
+//! The engine's own limits, each with its reason. What a plugin may use of the store, of events and of jobs is in
+//! [`kontor_core::limits`].
+
+use std::time::Duration;
+
+/// Largest component. The largest interpreters that are compiled to components weigh 18 MB; compiling takes about a second per
+/// megabyte.
+pub(crate) const COMPONENT_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Core modules in a component: one of its own and two of glue are usual.
+pub(crate) const CORE_MODULES_MAX: usize = 32;
+/// Functions in a component: 18 MB of interpreter have some 30,000.
+pub(crate) const FUNCTIONS_MAX: usize = 200_000;
+/// Largest function body. Register allocation is worse than linear in it, so one huge function could stall the host.
+pub(crate) const FUNCTION_BYTES_MAX: usize = 1024 * 1024;
+
+/// Native stack that WebAssembly may use.
+pub(crate) const WASM_STACK_BYTES: usize = 512 * 1024;
+/// Stack of a fiber: the guest's share, and room for host functions, which run on it too.
+pub(crate) const FIBER_STACK_BYTES: usize = 2 * 1024 * 1024;
+/// Linear memory kept resident between two instances in one slot, where the kernel tells which pages were touched.
+pub(crate) const KEEP_RESIDENT_BYTES: usize = 1024 * 1024;
+/// The same where it does not: then all of it is zeroed each time.
+pub(crate) const KEEP_RESIDENT_WITHOUT_PAGEMAP_BYTES: usize = 256 * 1024;
+/// Elements of a table. Tables of compiled Rust hold one element per function whose address is taken.
+pub(crate) const TABLE_ELEMENTS_MAX: usize = 20_000;
+/// Core instances of one component instance.
+pub(crate) const CORE_INSTANCES_PER_COMPONENT_MAX: u32 = 8;
+/// Linear memories of one component instance.
+pub(crate) const MEMORIES_PER_COMPONENT_MAX: u32 = 2;
+/// Tables of one component instance.
+pub(crate) const TABLES_PER_COMPONENT_MAX: u32 = 4;
+
+/// Fuel after which a guest lets other tasks run: about a millisecond.
+pub(crate) const FUEL_YIELD_INTERVAL: u64 = 1_000_000;
+/// What a guest may hand to the host in one call, in bytes of host memory: a response body of 8 MiB fits twice, and so does a
+/// service call's list of a thousand records (a value of reflection takes some 40 bytes).
+pub(crate) const HOSTCALL_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Refusals for a used-up limit that a guest may ignore in one execution before it is stopped.
+pub(crate) const LIMIT_REFUSALS_MAX: u32 = 16;
+/// Bytes of all headers of a response.
+pub(crate) const HTTP_RESPONSE_HEADER_BYTES_MAX: usize = 64 * 1024;
+/// Message that a secret's code is computed over: a request body with what a signature scheme puts around it.
+pub(crate) const MAC_MESSAGE_BYTES_MAX: usize = 5 * 1024 * 1024;
+/// Characters of a guest's error text that are kept.
+pub(crate) const ERROR_TEXT_CHARS_MAX: usize = 2_000;
+
+/// How long the store may take for one operation. A healthy one answers within milliseconds.
+pub(crate) const STORE_TIMEOUT: Duration = Duration::from_secs(10);
+/// What an outbound exchange may take beyond the time-out that it carries, before the execution is given up.
+pub(crate) const OUTBOUND_GRACE: Duration = Duration::from_secs(5);
