@@ -42,7 +42,7 @@ struct FormatVersion {
 pub(crate) struct Directory {
     path: PathBuf,
     engine: &'static str,
-    _lock: File,
+    lock: File,
 }
 
 /// What the directory holds.
@@ -54,13 +54,22 @@ pub(crate) enum Content {
     Store,
 }
 
+impl Drop for Directory {
+    /// Closing alone would leave the lock with a child process that is just being started and inherited the handle.
+    fn drop(&mut self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(directory = %self.path.display(), %error, "unlocking the store's directory failed");
+        }
+    }
+}
+
 impl Directory {
     /// Takes the directory, making it when it does not exist, and looks at what it holds.
     pub(crate) fn take(path: &Path, engine: &'static str) -> Result<(Self, Content), OpenError> {
         fs::create_dir_all(path).map_err(|error| writing(path, "creating the directory", &error))?;
         refuse_foreign(path, engine)?;
         let lock = take_lock(path)?;
-        let directory = Self { path: path.to_owned(), engine, _lock: lock };
+        let directory = Self { path: path.to_owned(), engine, lock };
         let content = directory.look()?;
         Ok((directory, content))
     }
