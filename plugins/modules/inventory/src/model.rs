@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Longest SKU, in bytes.
-pub const SKU_BYTES_MAX: usize = 64;
+/// Longest SKU, in characters: four bytes each at most, a booking's key still fits 512 bytes.
+pub const SKU_CHARS_MAX: usize = 64;
 /// Longest location or channel id, in bytes.
 pub const ID_BYTES_MAX: usize = 32;
 /// Longest `ref_id`, owner or reference, in bytes: together with SKU and location it still fits a key.
@@ -583,9 +583,18 @@ pub fn sum_demands(demands: &[Demand]) -> Result<BTreeMap<String, Wanted>> {
     Ok(sums)
 }
 
-/// A SKU is 1 to 64 bytes of printable text.
+/// A SKU is 1 to 64 characters of printable text without spaces at its ends.
 pub fn check_sku(sku: &str, field: &str) -> Result<()> {
-    check_text(sku, field, SKU_BYTES_MAX)
+    let well_formed = !sku.is_empty()
+        && sku.chars().count() <= SKU_CHARS_MAX
+        && sku.trim() == sku
+        && !sku.chars().any(char::is_control);
+    if well_formed {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "{field}: must be 1 to {SKU_CHARS_MAX} characters of printable text without spaces at its ends"
+    )))
 }
 
 /// Printable text of 1 to `bytes_max` bytes, without spaces at its ends.
