@@ -1,1 +1,6 @@
 //! The pricing module of Kontor.
+mod error;
+mod money;
+mod price_list;
+mod quote;
+mod tax;
