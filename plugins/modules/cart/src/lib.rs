@@ -1,1 +1,5 @@
 //! The cart module of Kontor.
+mod cart;
+mod delivery;
+mod error;
+mod quote;

@@ -6,7 +6,7 @@
 use crate::error::Error;
 use crate::identifier::{Code, forms};
 use crate::listing::Listing;
-use crate::product::{Product, Variant, check_sku};
+use crate::product::{Product, Status, Variant, check_key};
 use crate::search::{Indexes, TitleRow, WordRow};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,7 +39,7 @@ pub(crate) enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct ProductChanged {
     pub(crate) product_id: String,
-    pub(crate) status: crate::product::Status,
+    pub(crate) status: Status,
     pub(crate) outcome: Outcome,
     pub(crate) skus: BTreeSet<String>,
     pub(crate) removed_skus: BTreeSet<String>,
@@ -50,7 +50,7 @@ pub(crate) struct ProductChanged {
 pub(crate) struct VariantView {
     pub(crate) product_id: String,
     pub(crate) product_title: String,
-    pub(crate) product_status: crate::product::Status,
+    pub(crate) product_status: Status,
     pub(crate) tax_class: String,
     pub(crate) image_url: Option<String>,
     pub(crate) variant_info: Variant,
@@ -67,8 +67,8 @@ pub(crate) trait Tables: Indexes {
     fn delete_code(&self, code: &Code) -> Result<(), Error>;
     fn put_word(&self, row: &WordRow) -> Result<(), Error>;
     fn delete_word(&self, row: &WordRow) -> Result<(), Error>;
-    fn put_title(&self, scope: &str, status: crate::product::Status, row: &TitleRow) -> Result<(), Error>;
-    fn delete_title(&self, scope: &str, status: crate::product::Status, row: &TitleRow) -> Result<(), Error>;
+    fn put_title(&self, scope: &str, status: Status, row: &TitleRow) -> Result<(), Error>;
+    fn delete_title(&self, scope: &str, status: Status, row: &TitleRow) -> Result<(), Error>;
     fn listing(&self, channel: &str, account: &str, sku: &str) -> Result<Option<Listing>, Error>;
     fn put_listing(&self, listing: &Listing) -> Result<(), Error>;
     /// The SKU that a channel's account knows by this name.
@@ -174,7 +174,7 @@ fn write_rows(tables: &impl Tables, old: Option<&Product>, new: &Product, codes:
     for word in new_words.difference(&old_words) {
         tables.put_word(&row(word))?;
     }
-    let titles = |product: &Product| -> BTreeSet<(String, crate::product::Status, TitleRow)> {
+    let titles = |product: &Product| -> BTreeSet<(String, Status, TitleRow)> {
         let row = TitleRow { title_key: product.title_key(), product_id: product.id.clone() };
         product.scopes().into_iter().map(|scope| (scope, product.status, row.clone())).collect()
     };
@@ -268,7 +268,7 @@ pub(crate) fn upsert_listing(tables: &impl Tables, new: &Listing) -> Result<(Out
 
 /// The listing of a SKU.
 pub(crate) fn listing(tables: &impl Tables, channel: &str, account: &str, sku: &str) -> Result<Listing, Error> {
-    check_sku("sku", sku)?;
+    check_key("sku", sku)?;
     tables
         .listing(channel, account, sku)?
         .ok_or_else(|| Error::NotFound(format!("SKU `{sku}` is not listed on account `{account}` of channel `{channel}`")))

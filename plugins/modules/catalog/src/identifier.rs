@@ -4,6 +4,7 @@
 //! belongs to is not here.
 
 use crate::error::Error;
+use crate::product::check_key;
 use serde::{Deserialize, Serialize};
 
 /// The kind of an identifier.
@@ -73,8 +74,8 @@ impl Identifier {
     /// Checks the identifier and gives the form in which it is compared.
     pub(crate) fn code(&self, field: &str, sku: &str) -> Result<Code, Error> {
         let issuer = self.issuer.as_deref().unwrap_or_default();
-        if issuer.chars().count() > 64 || issuer.chars().any(char::is_control) {
-            return Err(Error::Invalid(format!("{field}.issuer: at most 64 characters, no control characters")));
+        if !issuer.is_empty() {
+            check_key(&format!("{field}.issuer"), issuer)?;
         }
         let (value, keeps_issuer) = match self.kind {
             IdentifierKind::Gtin => {
@@ -90,7 +91,7 @@ impl Identifier {
                 }
                 (value, false)
             }
-            IdentifierKind::Mpn => (text(field, &self.value)?.to_uppercase(), true),
+            IdentifierKind::Mpn => (upper(text(field, &self.value)?), true),
             IdentifierKind::SupplierSku | IdentifierKind::ChannelSku => {
                 if issuer.is_empty() {
                     return Err(Error::Invalid(format!("{field}.issuer: say whose number `{}` is", self.value)));
@@ -103,18 +104,18 @@ impl Identifier {
 }
 
 fn text<'a>(field: &str, value: &'a str) -> Result<&'a str, Error> {
-    let length = value.chars().count();
-    if (1..=64).contains(&length) && value.trim() == value && !value.chars().any(char::is_control) {
-        Ok(value)
-    } else {
-        Err(Error::Invalid(format!("{field}.value: 1 to 64 characters, no control characters, no blanks at the ends")))
-    }
+    check_key(&format!("{field}.value"), value).map(|()| value)
+}
+
+/// Part numbers are printed in either case. ASCII alone: other letters may grow.
+fn upper(value: &str) -> String {
+    value.to_ascii_uppercase()
 }
 
 /// The forms in which a scanned or typed code may be stored, the likeliest first.
 pub(crate) fn forms(code: &str) -> Vec<String> {
     let mut forms = Vec::new();
-    for form in [normalise_gtin(code).ok(), normalise_isbn(code).ok(), Some(code.to_owned()), Some(code.to_uppercase())].into_iter().flatten() {
+    for form in [normalise_gtin(code).ok(), normalise_isbn(code).ok(), Some(code.to_owned()), Some(upper(code))].into_iter().flatten() {
         if !forms.contains(&form) {
             forms.push(form);
         }

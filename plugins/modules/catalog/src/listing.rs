@@ -2,7 +2,7 @@
 
 use crate::catalog::Tables;
 use crate::error::Error;
-use crate::product::{Attribute, check_attributes, check_sku, check_text};
+use crate::product::{Attribute, check_attributes, check_key};
 use crate::search::{PAGE_MAX, decode_cursor, encode_cursor};
 use serde::{Deserialize, Serialize};
 
@@ -24,8 +24,8 @@ impl Listing {
     /// Refuses a listing that breaks a rule.
     pub(crate) fn check(&self) -> Result<(), Error> {
         check_account(&self.channel, &self.account)?;
-        check_sku("sku", &self.sku)?;
-        check_text("external_id", &self.external_id, 100)?;
+        check_key("sku", &self.sku)?;
+        check_key("external_id", &self.external_id)?;
         check_attributes("attributes", &self.attributes)?;
         if self.last_error.as_ref().is_some_and(|text| text.chars().count() > 4_000) {
             return Err(Error::Invalid("last_error: at most 4000 characters are allowed".into()));
@@ -59,6 +59,6 @@ pub(crate) fn page(tables: &impl Tables, channel: &str, account: &str, cursor: O
 }
 
 fn check_account(channel: &str, account: &str) -> Result<(), Error> {
-    check_text("channel", channel, 64)?;
-    check_text("account", account, 64)
+    check_key("channel", channel)?;
+    check_key("account", account)
 }

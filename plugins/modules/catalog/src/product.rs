@@ -18,6 +18,12 @@ pub(crate) const IDENTIFIERS_MAX: usize = 20;
 pub(crate) const ATTRIBUTES_MAX: usize = 100;
 /// Levels of the category path.
 pub(crate) const CATEGORY_LEVELS_MAX: usize = 8;
+/// Bytes of an id, a SKU or a number: a stored key has at most 512.
+pub(crate) const KEY_BYTES_MAX: usize = 128;
+/// Bytes of a category path; it is part of a key beside title and id.
+const CATEGORY_BYTES_MAX: usize = 200;
+/// Bytes of a title that count when products are ordered.
+const TITLE_KEY_BYTES_MAX: usize = 100;
 /// Bytes of all texts of a product: a stored value is at most 256 KiB.
 pub(crate) const PRODUCT_BYTES_MAX: usize = 200 * 1024;
 
@@ -115,7 +121,7 @@ impl Product {
 
     /// Refuses a product that breaks a rule, and gives the codes of its variants.
     pub(crate) fn check(&self) -> Result<BTreeSet<Code>, Error> {
-        check_text("id", &self.id, 64)?;
+        check_key("id", &self.id)?;
         check_text("title", &self.title, 255)?;
         check_prose("description", &self.description, 32 * 1024)?;
         check_text("tax_class", &self.tax_class, 32)?;
@@ -192,7 +198,7 @@ impl Product {
     }
 
     fn check_variant(&self, field: &str, variant: &Variant) -> Result<(), Error> {
-        check_sku(&format!("{field}.sku"), &variant.sku)?;
+        check_key(&format!("{field}.sku"), &variant.sku)?;
         check_prose(&format!("{field}.title"), &variant.title, 255)?;
         if variant.option_values.len() != self.options.len() {
             return Err(Error::Invalid(format!(
@@ -248,7 +254,8 @@ impl Product {
 
     /// What its title sorts by.
     pub(crate) fn title_key(&self) -> String {
-        search::fold(&self.title).chars().take(80).collect()
+        let folded = search::fold(&self.title);
+        folded.get(..folded.floor_char_boundary(TITLE_KEY_BYTES_MAX)).unwrap_or_default().to_owned()
     }
 
     /// The words by which it is found.
@@ -285,9 +292,14 @@ pub(crate) fn check_text(field: &str, text: &str, characters_max: usize) -> Resu
     Ok(())
 }
 
-/// A SKU: 1 to 64 characters.
-pub(crate) fn check_sku(field: &str, sku: &str) -> Result<(), Error> {
-    check_text(field, sku, 64)
+/// A text that becomes part of a key (an id, a SKU, a channel): 1 to 64 characters, and few enough bytes that a key of
+/// three of them fits.
+pub(crate) fn check_key(field: &str, text: &str) -> Result<(), Error> {
+    check_text(field, text, 64)?;
+    if text.len() > KEY_BYTES_MAX {
+        return Err(Error::Invalid(format!("{field}: has {} bytes in UTF-8, at most {KEY_BYTES_MAX} are allowed", text.len())));
+    }
+    Ok(())
 }
 
 fn check_prose(field: &str, text: &str, characters_max: usize) -> Result<(), Error> {
@@ -307,7 +319,9 @@ pub(crate) fn check_category(category: &str) -> Result<(), Error> {
     if levels.len() > CATEGORY_LEVELS_MAX {
         return Err(Error::Invalid(format!("category: `{category}` has {} levels, at most {CATEGORY_LEVELS_MAX} are allowed", levels.len())));
     }
-    check_text("category", category, 200)?;
+    if category.len() > CATEGORY_BYTES_MAX {
+        return Err(Error::Invalid(format!("category: has {} bytes in UTF-8, at most {CATEGORY_BYTES_MAX} are allowed", category.len())));
+    }
     for level in levels {
         check_text("category", level, 60).map_err(|_| {
             Error::Invalid(format!("category: `{category}` has a level that is empty, longer than 60 characters or begins or ends with a blank; write it like Home/Lighting"))

@@ -17,6 +17,8 @@ pub(crate) const WINDOWS_MAX: usize = 32;
 pub(crate) const CHANNELS_MAX: usize = 50;
 /// SKUs, prices or rates in one call.
 pub(crate) const BATCH_MAX: usize = 250;
+/// Bytes of a part of a key: a stored key has at most 512.
+const KEY_BYTES_MAX: usize = 128;
 /// Ended windows are kept this long, for those who ask what a price was.
 const ENDED_KEPT_MS: u64 = 60 * 24 * 60 * 60 * 1000;
 
@@ -43,7 +45,7 @@ impl PriceList {
             return Err(Error::Invalid(format!("channels: {} given, at most {CHANNELS_MAX} are allowed", self.channels.len())));
         }
         for (index, channel) in self.channels.iter().enumerate() {
-            check_text(&format!("channels[{index}]"), channel, 64)?;
+            check_key(&format!("channels[{index}]"), channel)?;
             if self.channels.iter().take(index).any(|earlier| earlier == channel) {
                 return Err(Error::Invalid(format!("channels[{index}]: `{channel}` is there twice")));
             }
@@ -80,7 +82,7 @@ impl Price {
     /// Refuses a price that breaks a rule.
     pub(crate) fn check(&self) -> Result<(), Error> {
         check_id("price_list", &self.price_list)?;
-        check_text("sku", &self.sku, 64)?;
+        check_key("sku", &self.sku)?;
         if self.amount_minor < 0 {
             return Err(Error::Invalid(format!("amount_minor: {} for SKU `{}`; a price is 0 or more", self.amount_minor, self.sku)));
         }
@@ -161,7 +163,7 @@ impl TaxRate {
     /// Refuses a rate that breaks a rule.
     pub(crate) fn check(&self) -> Result<(), Error> {
         check_country(&self.country)?;
-        check_text("tax_class", &self.tax_class, 32)?;
+        check_key("tax_class", &self.tax_class)?;
         check_text("name", &self.name, 100)?;
         if self.rate_basis_points > RATE_BASIS_POINTS_MAX {
             return Err(Error::Invalid(format!(
@@ -190,6 +192,15 @@ pub(crate) fn check_text(field: &str, text: &str, characters_max: usize) -> Resu
     }
     if text.chars().any(char::is_control) || text.trim() != text {
         return Err(Error::Invalid(format!("{field}: control characters and blanks at the ends are not allowed")));
+    }
+    Ok(())
+}
+
+/// A text that becomes part of a key (a SKU, a channel, a tax class): 1 to 64 characters, and few enough bytes.
+pub(crate) fn check_key(field: &str, text: &str) -> Result<(), Error> {
+    check_text(field, text, 64)?;
+    if text.len() > KEY_BYTES_MAX {
+        return Err(Error::Invalid(format!("{field}: has {} bytes in UTF-8, at most {KEY_BYTES_MAX} are allowed", text.len())));
     }
     Ok(())
 }
