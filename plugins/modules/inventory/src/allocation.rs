@@ -39,38 +39,16 @@ pub fn take(
     let mut missing = 0;
     for (location, quantity) in &wanted.at {
         let Some(location) = source.locations.iter().find(|known| *known == location) else {
-            return Err(Error::Invalid(format!(
-                "demands: {location} is not an active location of the channel"
-            )));
+            return Err(Error::Invalid(format!("demands: {location} is not an active location of the channel")));
         };
         let candidates = std::slice::from_ref(location);
-        missing += take_from(
-            stock,
-            source,
-            candidates,
-            sku,
-            *quantity,
-            allow_partial,
-            &mut taken,
-        )?;
+        missing += take_from(stock, source, candidates, sku, *quantity, allow_partial, &mut taken)?;
     }
     if wanted.anywhere > 0 {
-        missing += take_from(
-            stock,
-            source,
-            &source.locations,
-            sku,
-            wanted.anywhere,
-            allow_partial,
-            &mut taken,
-        )?;
+        missing += take_from(stock, source, &source.locations, sku, wanted.anywhere, allow_partial, &mut taken)?;
     }
     let requested = wanted.total();
-    let shortage = (missing > 0).then(|| Shortage {
-        sku: sku.to_owned(),
-        requested,
-        available: requested - missing,
-    });
+    let shortage = (missing > 0).then(|| Shortage { sku: sku.to_owned(), requested, available: requested - missing });
     Ok((taken, shortage))
 }
 
@@ -123,12 +101,7 @@ fn take_blindly(
 ) -> Result<Option<Place>> {
     for location in candidates {
         let place = Place::new(sku, location);
-        if stock.add(
-            Counter::AvailableToSell,
-            &place,
-            -quantity,
-            Some(source.buffer),
-        )? {
+        if stock.add(Counter::AvailableToSell, &place, -quantity, Some(source.buffer))? {
             return Ok(Some(place));
         }
     }
@@ -150,12 +123,7 @@ fn split_exactly(
     };
     let mut any_left = false;
     for location in &source.locations {
-        any_left = any_left
-            || stock.at_least(
-                Counter::AvailableToSell,
-                &Place::new(sku, location),
-                lowest_useful,
-            )?;
+        any_left = any_left || stock.at_least(Counter::AvailableToSell, &Place::new(sku, location), lowest_useful)?;
     }
     if !any_left {
         return Ok(Vec::new());
@@ -169,10 +137,7 @@ fn split_exactly(
     let mut remaining = quantity.min(above_buffer.max(0));
     let mut split = Vec::new();
     for candidate in candidates {
-        let there = available
-            .iter()
-            .find(|(location, _)| *location == candidate)
-            .map_or(0, |(_, quantity)| *quantity);
+        let there = available.iter().find(|(location, _)| *location == candidate).map_or(0, |(_, quantity)| *quantity);
         let part = there.min(remaining);
         if part > 0 {
             split.push((Place::new(sku, candidate), part));

@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    BATCH_MAX, BookingKey, Counter, Demand, Error, Event, Item, MOVEMENTS_MAX, Movement,
-    MovementInput, MovementReason, Place, QUANTITY_MAX, REF_TYPE_BYTES_MAX, REFERENCE_BYTES_MAX,
-    Result, StockCount, check_id, check_sku, check_text, sum_demands,
+    BATCH_MAX, BookingKey, Counter, Demand, Error, Event, Item, MOVEMENTS_MAX, Movement, MovementInput, MovementReason,
+    Place, QUANTITY_MAX, REF_TYPE_BYTES_MAX, REFERENCE_BYTES_MAX, Result, StockCount, check_id, check_sku, check_text,
+    sum_demands,
 };
 use crate::stock::Stock;
 
@@ -60,9 +60,7 @@ pub fn book(stock: &mut impl Stock, movements: &[MovementInput]) -> Result<u32> 
         booked += 1;
         if movement.quantity < 0 && !movement.reason.is_unsellable() {
             let place = Place::new(&movement.sku, &movement.location);
-            let entry = taken
-                .entry(place)
-                .or_insert_with(|| (0, movement.ref_type.clone(), movement.ref_id.clone()));
+            let entry = taken.entry(place).or_insert_with(|| (0, movement.ref_type.clone(), movement.ref_id.clone()));
             entry.0 -= movement.quantity;
         }
     }
@@ -74,11 +72,7 @@ pub fn book(stock: &mut impl Stock, movements: &[MovementInput]) -> Result<u32> 
 }
 
 /// Books one movement unless its key is known. Locations are the caller's to check.
-pub fn book_once(
-    stock: &mut impl Stock,
-    input: &MovementInput,
-    changes: &mut Changes,
-) -> Result<bool> {
+pub fn book_once(stock: &mut impl Stock, input: &MovementInput, changes: &mut Changes) -> Result<bool> {
     let key = BookingKey::of_movement(input);
     if stock.is_booked(&key)? {
         return Ok(false);
@@ -129,10 +123,7 @@ pub fn append(stock: &mut impl Stock, input: &MovementInput) -> Result<()> {
 /// A count without a difference is remembered too: should it be delivered again after a sale, it must not undo the sale.
 pub fn count(stock: &mut impl Stock, counts: &[StockCount]) -> Result<u32> {
     if counts.is_empty() || counts.len() > BATCH_MAX {
-        return Err(Error::Invalid(format!(
-            "counts: 1 to {BATCH_MAX} are allowed, there are {}",
-            counts.len()
-        )));
+        return Err(Error::Invalid(format!("counts: 1 to {BATCH_MAX} are allowed, there are {}", counts.len())));
     }
     let mut known = KnownLocations::default();
     let mut changes = Changes::default();
@@ -188,13 +179,7 @@ fn count_once(stock: &mut impl Stock, count: &StockCount, changes: &mut Changes)
     }
     book_once(stock, &movement, changes)?;
     if movement.quantity < 0 {
-        report_if_oversold(
-            stock,
-            place,
-            -movement.quantity,
-            movement.ref_type,
-            movement.ref_id,
-        )?;
+        report_if_oversold(stock, place, -movement.quantity, movement.ref_type, movement.ref_id)?;
     }
     Ok(true)
 }
@@ -210,14 +195,9 @@ pub fn sell(
     check_id(location, "location")?;
     check_text(ref_id, "ref_id", REFERENCE_BYTES_MAX)?;
     let sums = sum_demands(demands)?;
-    if let Some(other) = demands
-        .iter()
-        .filter_map(|demand| demand.location.as_deref())
-        .find(|other| *other != location)
+    if let Some(other) = demands.iter().filter_map(|demand| demand.location.as_deref()).find(|other| *other != location)
     {
-        return Err(Error::Invalid(format!(
-            "demands: a sale at {location} cannot take goods at {other}"
-        )));
+        return Err(Error::Invalid(format!("demands: a sale at {location} cannot take goods at {other}")));
     }
     KnownLocations::default().require(stock, location)?;
     let key = BookingKey::of_operation("sale", ref_id, 0);
@@ -251,9 +231,7 @@ pub fn set_safety(stock: &mut impl Stock, sku: &str, location: &str, quantity: i
     check_sku(sku, "sku")?;
     check_id(location, "location")?;
     if !(0..=QUANTITY_MAX).contains(&quantity) {
-        return Err(Error::Invalid(format!(
-            "quantity: must be 0 to {QUANTITY_MAX}, it is {quantity}"
-        )));
+        return Err(Error::Invalid(format!("quantity: must be 0 to {QUANTITY_MAX}, it is {quantity}")));
     }
     KnownLocations::default().require(stock, location)?;
     let place = Place::new(sku, location);
@@ -296,13 +274,7 @@ fn report_if_oversold(
         .into_iter()
         .min_by_key(|hold| hold.kind.strength())
         .map(|hold| hold.reservation);
-    stock.publish(Event::Oversold {
-        place,
-        quantity,
-        ref_type,
-        ref_id,
-        weakest_reservation,
-    })
+    stock.publish(Event::Oversold { place, quantity, ref_type, ref_id, weakest_reservation })
 }
 
 /// Locations found to exist in this call, so that each is read once.
@@ -316,9 +288,7 @@ impl KnownLocations {
             return Ok(());
         }
         if stock.location(id)?.is_none() {
-            return Err(Error::NotFound(format!(
-                "there is no location `{id}`; create it first"
-            )));
+            return Err(Error::NotFound(format!("there is no location `{id}`; create it first")));
         }
         self.0.insert(id.to_owned());
         Ok(())
@@ -328,16 +298,8 @@ impl KnownLocations {
 fn check_movement(movement: &MovementInput, index: usize) -> Result<()> {
     check_sku(&movement.sku, &format!("movements[{index}].sku"))?;
     check_id(&movement.location, &format!("movements[{index}].location"))?;
-    check_text(
-        &movement.ref_type,
-        &format!("movements[{index}].ref_type"),
-        REF_TYPE_BYTES_MAX,
-    )?;
-    check_text(
-        &movement.ref_id,
-        &format!("movements[{index}].ref_id"),
-        REFERENCE_BYTES_MAX,
-    )?;
+    check_text(&movement.ref_type, &format!("movements[{index}].ref_type"), REF_TYPE_BYTES_MAX)?;
+    check_text(&movement.ref_id, &format!("movements[{index}].ref_id"), REFERENCE_BYTES_MAX)?;
     if movement.quantity == 0 || !(-QUANTITY_MAX..=QUANTITY_MAX).contains(&movement.quantity) {
         return Err(Error::Invalid(format!(
             "movements[{index}].quantity: must be -{QUANTITY_MAX} to {QUANTITY_MAX} and not 0, it is {}",
@@ -350,11 +312,7 @@ fn check_movement(movement: &MovementInput, index: usize) -> Result<()> {
 fn check_count(count: &StockCount, index: usize) -> Result<()> {
     check_sku(&count.sku, &format!("counts[{index}].sku"))?;
     check_id(&count.location, &format!("counts[{index}].location"))?;
-    check_text(
-        &count.reference,
-        &format!("counts[{index}].reference"),
-        REFERENCE_BYTES_MAX,
-    )?;
+    check_text(&count.reference, &format!("counts[{index}].reference"), REFERENCE_BYTES_MAX)?;
     if !(0..=QUANTITY_MAX).contains(&count.counted) {
         return Err(Error::Invalid(format!(
             "counts[{index}].counted: must be 0 to {QUANTITY_MAX}, it is {}",

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    BookingKey, ChannelRule, Counter, Event, Hold, Item, LedgerPosition, Location, LocationKind,
-    Movement, Place, Reservation, Result,
+    BookingKey, ChannelRule, Counter, Event, Hold, Item, LedgerPosition, Location, LocationKind, Movement, Place,
+    Reservation, Result,
 };
 use crate::stock::{Direction, Stock};
 
@@ -31,10 +31,7 @@ pub(crate) struct Memory {
 impl Memory {
     /// A store with locations `a`, `b` and `c` and a channel `web` that sells from them in this order.
     pub(crate) fn with_channel(locations: &[&str], buffer: i64) -> Self {
-        let mut memory = Memory {
-            now_ms: 1_000_000,
-            ..Memory::default()
-        };
+        let mut memory = Memory { now_ms: 1_000_000, ..Memory::default() };
         for id in ["a", "b", "c"] {
             let location = Location {
                 id: id.to_owned(),
@@ -66,10 +63,7 @@ impl Memory {
     }
 
     pub(crate) fn counter(&self, counter: Counter, sku: &str, location: &str) -> i64 {
-        self.counters
-            .get(&(Place::new(sku, location), counter))
-            .copied()
-            .unwrap_or(0)
+        self.counters.get(&(Place::new(sku, location), counter)).copied().unwrap_or(0)
     }
 }
 
@@ -117,22 +111,10 @@ impl Stock for Memory {
         Ok(of_sku.map(|(place, item)| (place.clone(), *item)).collect())
     }
     fn items_after(&mut self, after: Option<&Place>, limit: u32) -> Result<Vec<(Place, Item)>> {
-        let beyond = self
-            .items
-            .iter()
-            .filter(|(place, _)| after.is_none_or(|after| *place > after));
-        Ok(beyond
-            .take(limit as usize)
-            .map(|(place, item)| (place.clone(), *item))
-            .collect())
+        let beyond = self.items.iter().filter(|(place, _)| after.is_none_or(|after| *place > after));
+        Ok(beyond.take(limit as usize).map(|(place, item)| (place.clone(), *item)).collect())
     }
-    fn add(
-        &mut self,
-        counter: Counter,
-        place: &Place,
-        delta: i64,
-        min: Option<i64>,
-    ) -> Result<bool> {
+    fn add(&mut self, counter: Counter, place: &Place, delta: i64, min: Option<i64>) -> Result<bool> {
         let value = self.counters.entry((place.clone(), counter)).or_default();
         if min.is_some_and(|min| *value + delta < min) {
             return Ok(false);
@@ -155,10 +137,7 @@ impl Stock for Memory {
         Ok(())
     }
     fn put_movement(&mut self, movement: &Movement) -> Result<()> {
-        let position = LedgerPosition {
-            recorded_at_ms: movement.recorded_at_ms,
-            id: movement.id.clone(),
-        };
+        let position = LedgerPosition { recorded_at_ms: movement.recorded_at_ms, id: movement.id.clone() };
         let place = Place::new(&movement.sku, &movement.location);
         self.movements.insert((place, position), movement.clone());
         Ok(())
@@ -170,11 +149,7 @@ impl Stock for Memory {
         direction: Direction,
         limit: u32,
     ) -> Result<Vec<Movement>> {
-        let mut found: Vec<_> = self
-            .movements
-            .iter()
-            .filter(|((at, _), _)| at == place)
-            .collect();
+        let mut found: Vec<_> = self.movements.iter().filter(|((at, _), _)| at == place).collect();
         if direction == Direction::Descending {
             found.reverse();
         }
@@ -193,8 +168,7 @@ impl Stock for Memory {
         Ok(self.reservations.get(id).cloned())
     }
     fn put_reservation(&mut self, reservation: &Reservation) -> Result<()> {
-        self.reservations
-            .insert(reservation.id.clone(), reservation.clone());
+        self.reservations.insert(reservation.id.clone(), reservation.clone());
         Ok(())
     }
     fn reservation_of(&mut self, owner: &str) -> Result<Option<String>> {
@@ -214,13 +188,7 @@ impl Stock for Memory {
         assert!(self.holds.remove(&key).is_some(), "no hold {key:?}");
         Ok(())
     }
-    fn holds(
-        &mut self,
-        place: &Place,
-        after: Option<(u64, &str)>,
-        until_ms: u64,
-        limit: u32,
-    ) -> Result<Vec<Hold>> {
+    fn holds(&mut self, place: &Place, after: Option<(u64, &str)>, until_ms: u64, limit: u32) -> Result<Vec<Hold>> {
         Ok(self
             .holds
             .values()
@@ -236,18 +204,11 @@ impl Stock for Memory {
         Ok(())
     }
     fn delete_lapse(&mut self, at_ms: u64, reservation: &str) -> Result<()> {
-        assert!(
-            self.lapses
-                .remove(&(at_ms, reservation.to_owned()))
-                .is_some()
-        );
+        assert!(self.lapses.remove(&(at_ms, reservation.to_owned())).is_some());
         Ok(())
     }
     fn lapses(&mut self, until_ms: u64, limit: u32) -> Result<Vec<String>> {
-        let due = self
-            .lapses
-            .keys()
-            .take_while(|(at_ms, _)| *at_ms <= until_ms);
+        let due = self.lapses.keys().take_while(|(at_ms, _)| *at_ms <= until_ms);
         Ok(due.take(limit as usize).map(|(_, id)| id.clone()).collect())
     }
 }

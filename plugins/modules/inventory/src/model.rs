@@ -47,18 +47,13 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Error::NotFound(text)
-            | Error::Invalid(text)
-            | Error::Conflict(text)
-            | Error::Other(text) => f.write_str(text),
+            Error::NotFound(text) | Error::Invalid(text) | Error::Conflict(text) | Error::Other(text) => {
+                f.write_str(text)
+            }
             Error::Insufficient(shortages) => {
                 f.write_str("not enough stock:")?;
                 for shortage in shortages {
-                    write!(
-                        f,
-                        " {} (asked {}, available {})",
-                        shortage.sku, shortage.requested, shortage.available
-                    )?;
+                    write!(f, " {} (asked {}, available {})", shortage.sku, shortage.requested, shortage.available)?;
                 }
                 Ok(())
             }
@@ -89,10 +84,7 @@ pub struct Place {
 impl Place {
     /// A place.
     pub fn new(sku: &str, location: &str) -> Self {
-        Place {
-            sku: sku.to_owned(),
-            location: location.to_owned(),
-        }
+        Place { sku: sku.to_owned(), location: location.to_owned() }
     }
 }
 
@@ -165,10 +157,7 @@ pub struct StockLevel {
 /// Why stock moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(
-    missing_docs,
-    reason = "the names are the contract's reason codes, which say it all"
-)]
+#[expect(missing_docs, reason = "the names are the contract's reason codes, which say it all")]
 pub enum MovementReason {
     ReceivePo,
     SalePos,
@@ -412,8 +401,7 @@ pub struct Reservation {
 impl Reservation {
     /// Whether its time is over although nothing has given it back yet.
     pub fn has_lapsed(&self, now_ms: u64) -> bool {
-        self.state == ReservationState::Active
-            && self.expires_at_ms.is_some_and(|expires| expires <= now_ms)
+        self.state == ReservationState::Active && self.expires_at_ms.is_some_and(|expires| expires <= now_ms)
     }
 
     /// As it stands at `now_ms`: expiry is a matter of the clock, not of a sweeper.
@@ -427,10 +415,7 @@ impl Reservation {
 
     /// Whether it holds stock in the counters.
     pub fn is_live(&self) -> bool {
-        matches!(
-            self.state,
-            ReservationState::Active | ReservationState::Committed
-        )
+        matches!(self.state, ReservationState::Active | ReservationState::Committed)
     }
 
     /// Where it stands in the index of holds: what never lapses comes last.
@@ -562,10 +547,7 @@ impl Wanted {
 /// Adds up demands by SKU and location.
 pub fn sum_demands(demands: &[Demand]) -> Result<BTreeMap<String, Wanted>> {
     if demands.is_empty() || demands.len() > BATCH_MAX {
-        return Err(Error::Invalid(format!(
-            "demands: 1 to {BATCH_MAX} are allowed, there are {}",
-            demands.len()
-        )));
+        return Err(Error::Invalid(format!("demands: 1 to {BATCH_MAX} are allowed, there are {}", demands.len())));
     }
     let mut sums = BTreeMap::<String, Wanted>::new();
     for (index, demand) in demands.iter().enumerate() {
@@ -599,11 +581,7 @@ pub fn check_sku(sku: &str, field: &str) -> Result<()> {
 
 /// Printable text of 1 to `bytes_max` bytes, without spaces at its ends.
 pub fn check_text(text: &str, field: &str, bytes_max: usize) -> Result<()> {
-    if text.is_empty()
-        || text.len() > bytes_max
-        || text.trim() != text
-        || text.chars().any(char::is_control)
-    {
+    if text.is_empty() || text.len() > bytes_max || text.trim() != text || text.chars().any(char::is_control) {
         return Err(Error::Invalid(format!(
             "{field}: must be 1 to {bytes_max} bytes of printable text without spaces at its ends"
         )));
@@ -615,15 +593,11 @@ pub fn check_text(text: &str, field: &str, bytes_max: usize) -> Result<()> {
 pub fn check_id(id: &str, field: &str) -> Result<()> {
     let well_formed = !id.is_empty()
         && id.len() <= ID_BYTES_MAX
-        && id
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     if well_formed {
         return Ok(());
     }
-    Err(Error::Invalid(format!(
-        "{field}: must be 1 to {ID_BYTES_MAX} characters of a-z, 0-9 and -"
-    )))
+    Err(Error::Invalid(format!("{field}: must be 1 to {ID_BYTES_MAX} characters of a-z, 0-9 and -")))
 }
 
 /// A quantity wanted is 1 to [`QUANTITY_MAX`].
@@ -631,7 +605,5 @@ pub fn check_quantity(quantity: i64, field: &str) -> Result<()> {
     if (1..=QUANTITY_MAX).contains(&quantity) {
         return Ok(());
     }
-    Err(Error::Invalid(format!(
-        "{field}: must be 1 to {QUANTITY_MAX}, it is {quantity}"
-    )))
+    Err(Error::Invalid(format!("{field}: must be 1 to {QUANTITY_MAX}, it is {quantity}")))
 }

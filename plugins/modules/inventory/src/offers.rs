@@ -5,9 +5,8 @@
 
 use crate::allocation::Source;
 use crate::model::{
-    BATCH_MAX, CHANNEL_LOCATIONS_MAX, ChannelOffer, ChannelRule, Counter, Error, LedgerPosition,
-    Location, Movement, MovementPage, Place, QUANTITY_MAX, Result, StockLevel, check_id, check_sku,
-    check_text,
+    BATCH_MAX, CHANNEL_LOCATIONS_MAX, ChannelOffer, ChannelRule, Counter, Error, LedgerPosition, Location, Movement,
+    MovementPage, Place, QUANTITY_MAX, Result, StockLevel, check_id, check_sku, check_text,
 };
 use crate::stock::{Direction, Stock};
 
@@ -37,34 +36,18 @@ pub fn set_channel_rule(stock: &mut impl Stock, rule: &ChannelRule) -> Result<()
         )));
     }
     for (index, location) in rule.locations.iter().enumerate() {
-        if rule
-            .locations
-            .iter()
-            .take(index)
-            .any(|earlier| earlier == location)
-        {
-            return Err(Error::Invalid(format!(
-                "locations[{index}]: {location} is named twice"
-            )));
+        if rule.locations.iter().take(index).any(|earlier| earlier == location) {
+            return Err(Error::Invalid(format!("locations[{index}]: {location} is named twice")));
         }
         if stock.location(location)?.is_none() {
-            return Err(Error::NotFound(format!(
-                "there is no location `{location}`; create it first"
-            )));
+            return Err(Error::NotFound(format!("there is no location `{location}`; create it first")));
         }
     }
     if !(0..=QUANTITY_MAX).contains(&rule.buffer) {
-        return Err(Error::Invalid(format!(
-            "buffer: must be 0 to {QUANTITY_MAX}"
-        )));
+        return Err(Error::Invalid(format!("buffer: must be 0 to {QUANTITY_MAX}")));
     }
-    if rule
-        .maximum
-        .is_some_and(|maximum| !(0..=QUANTITY_MAX).contains(&maximum))
-    {
-        return Err(Error::Invalid(format!(
-            "maximum: must be 0 to {QUANTITY_MAX}"
-        )));
+    if rule.maximum.is_some_and(|maximum| !(0..=QUANTITY_MAX).contains(&maximum)) {
+        return Err(Error::Invalid(format!("maximum: must be 0 to {QUANTITY_MAX}")));
     }
     if stock.channel_rule(&rule.channel)?.as_ref() == Some(rule) {
         return Ok(());
@@ -76,9 +59,7 @@ pub fn set_channel_rule(stock: &mut impl Stock, rule: &ChannelRule) -> Result<()
 pub fn channel_rule(stock: &mut impl Stock, channel: &str) -> Result<ChannelRule> {
     check_id(channel, "channel")?;
     stock.channel_rule(channel)?.ok_or_else(|| {
-        Error::NotFound(format!(
-            "channel `{channel}` has no rule that names its locations; set one first"
-        ))
+        Error::NotFound(format!("channel `{channel}` has no rule that names its locations; set one first"))
     })
 }
 
@@ -91,10 +72,7 @@ pub fn source_of(stock: &mut impl Stock, channel: &str) -> Result<Source> {
             locations.push(id);
         }
     }
-    Ok(Source {
-        locations,
-        buffer: rule.buffer,
-    })
+    Ok(Source { locations, buffer: rule.buffer })
 }
 
 /// Levels of up to 250 SKUs at every location that knows them.
@@ -151,9 +129,7 @@ pub fn movements(
 ) -> Result<MovementPage> {
     check_sku(sku, "sku")?;
     if !(1..=MOVEMENTS_PAGE_MAX).contains(&limit) {
-        return Err(Error::Invalid(format!(
-            "limit: must be 1 to {MOVEMENTS_PAGE_MAX}, it is {limit}"
-        )));
+        return Err(Error::Invalid(format!("limit: must be 1 to {MOVEMENTS_PAGE_MAX}, it is {limit}")));
     }
     let after = cursor.map(parse_position).transpose()?;
     let places = match location {
@@ -161,30 +137,18 @@ pub fn movements(
             check_id(location, "location")?;
             vec![Place::new(sku, location)]
         }
-        None => stock
-            .items_of(sku)?
-            .into_iter()
-            .map(|(place, _)| place)
-            .collect(),
+        None => stock.items_of(sku)?.into_iter().map(|(place, _)| place).collect(),
     };
     // Each place's next page is enough to tell the next page over all of them.
     let mut found = Vec::<Movement>::new();
     for place in &places {
         found.extend(stock.movements(place, after.as_ref(), Direction::Descending, limit + 1)?);
     }
-    found.sort_by(|left, right| {
-        (right.recorded_at_ms, &right.id).cmp(&(left.recorded_at_ms, &left.id))
-    });
+    found.sort_by(|left, right| (right.recorded_at_ms, &right.id).cmp(&(left.recorded_at_ms, &left.id)));
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
-    let next_cursor = found
-        .last()
-        .filter(|_| more)
-        .map(|last| format!("{}.{}", last.recorded_at_ms, last.id));
-    Ok(MovementPage {
-        movements: found,
-        next_cursor,
-    })
+    let next_cursor = found.last().filter(|_| more).map(|last| format!("{}.{}", last.recorded_at_ms, last.id));
+    Ok(MovementPage { movements: found, next_cursor })
 }
 
 fn parse_position(cursor: &str) -> Result<LedgerPosition> {
@@ -196,9 +160,7 @@ fn parse_position(cursor: &str) -> Result<LedgerPosition> {
                 id: (!id.is_empty() && id.len() <= 64).then(|| id.to_owned())?,
             })
         })
-        .ok_or_else(|| {
-            Error::Invalid("cursor: must be one that an earlier page returned".to_owned())
-        })
+        .ok_or_else(|| Error::Invalid("cursor: must be one that an earlier page returned".to_owned()))
 }
 
 /// What lapsed reservations still hold at a place in the counters: it counts as available.
@@ -219,10 +181,7 @@ fn lapsed_at(stock: &mut impl Stock, place: &Place) -> Result<i64> {
 
 fn check_skus(skus: &[String]) -> Result<()> {
     if skus.is_empty() || skus.len() > BATCH_MAX {
-        return Err(Error::Invalid(format!(
-            "skus: 1 to {BATCH_MAX} are allowed, there are {}",
-            skus.len()
-        )));
+        return Err(Error::Invalid(format!("skus: 1 to {BATCH_MAX} are allowed, there are {}", skus.len())));
     }
     for (index, sku) in skus.iter().enumerate() {
         check_sku(sku, &format!("skus[{index}]"))?;

@@ -11,10 +11,9 @@ use std::collections::BTreeMap;
 use crate::allocation::take;
 use crate::booking::{Changes, append};
 use crate::model::{
-    Allocation, BookingKey, Counter, Demand, EXTENDED_LIFE_MS_MAX, EXTENSIONS_MAX, Error, Hold,
-    MovementInput, MovementReason, Place, REFERENCE_BYTES_MAX, Reservation, ReservationKind,
-    ReservationRequest, ReservationState, Result, check_id, check_quantity, check_sku, check_text,
-    sum_demands,
+    Allocation, BookingKey, Counter, Demand, EXTENDED_LIFE_MS_MAX, EXTENSIONS_MAX, Error, Hold, MovementInput,
+    MovementReason, Place, REFERENCE_BYTES_MAX, Reservation, ReservationKind, ReservationRequest, ReservationState,
+    Result, check_id, check_quantity, check_sku, check_text, sum_demands,
 };
 use crate::offers::source_of;
 use crate::stock::Stock;
@@ -31,13 +30,8 @@ pub fn reserve(stock: &mut impl Stock, request: &ReservationRequest) -> Result<R
     check_id(&request.channel, "channel")?;
     check_text(&request.owner, "owner", REFERENCE_BYTES_MAX)?;
     let sums = sum_demands(&request.demands)?;
-    if request
-        .expires_at_ms
-        .is_some_and(|expires| expires <= now_ms)
-    {
-        return Err(Error::Invalid(format!(
-            "expires_at_ms: must be later than now ({now_ms})"
-        )));
+    if request.expires_at_ms.is_some_and(|expires| expires <= now_ms) {
+        return Err(Error::Invalid(format!("expires_at_ms: must be later than now ({now_ms})")));
     }
     if let Some(reservation) = reservation_of(stock, &request.owner)? {
         if reservation.has_lapsed(now_ms) {
@@ -71,12 +65,7 @@ pub fn reserve(stock: &mut impl Stock, request: &ReservationRequest) -> Result<R
     };
     let mut changes = Changes::default();
     for allocation in &reservation.allocations {
-        stock.add(
-            Counter::Reserved,
-            &allocation.place(),
-            allocation.quantity,
-            None,
-        )?;
+        stock.add(Counter::Reserved, &allocation.place(), allocation.quantity, None)?;
         changes.note(&allocation.sku);
     }
     write_index(stock, &reservation)?;
@@ -96,25 +85,19 @@ pub fn get(stock: &mut impl Stock, id: &str) -> Result<Reservation> {
 pub fn extend(stock: &mut impl Stock, id: &str, expires_at_ms: u64) -> Result<Reservation> {
     let mut reservation = load_alive(stock, id)?;
     if reservation.state != ReservationState::Active {
-        return Err(Error::Conflict(format!(
-            "reservation {id} belongs to an order and does not lapse"
-        )));
+        return Err(Error::Conflict(format!("reservation {id} belongs to an order and does not lapse")));
     }
     let Some(before) = reservation.expires_at_ms else {
         return Err(Error::Conflict(format!("reservation {id} does not lapse")));
     };
-    let latest = reservation
-        .created_at_ms
-        .saturating_add(EXTENDED_LIFE_MS_MAX);
+    let latest = reservation.created_at_ms.saturating_add(EXTENDED_LIFE_MS_MAX);
     if expires_at_ms <= before || expires_at_ms > latest {
         return Err(Error::Invalid(format!(
             "expires_at_ms: must be later than {before} and at most {latest} (4 hours after the reservation was made)"
         )));
     }
     if reservation.extensions >= EXTENSIONS_MAX {
-        return Err(Error::Conflict(format!(
-            "reservation {id} was extended {EXTENSIONS_MAX} times already"
-        )));
+        return Err(Error::Conflict(format!("reservation {id} was extended {EXTENSIONS_MAX} times already")));
     }
     delete_index(stock, &reservation)?;
     reservation.expires_at_ms = Some(expires_at_ms);
@@ -165,12 +148,7 @@ pub fn release(stock: &mut impl Stock, id: &str) -> Result<Reservation> {
 }
 
 /// Books what leaves the house out of the reservation: on hand and reserved fall together, what is available stays.
-pub fn fulfil(
-    stock: &mut impl Stock,
-    id: &str,
-    ref_id: &str,
-    demands: &[Demand],
-) -> Result<Reservation> {
+pub fn fulfil(stock: &mut impl Stock, id: &str, ref_id: &str, demands: &[Demand]) -> Result<Reservation> {
     check_text(ref_id, "ref_id", REFERENCE_BYTES_MAX)?;
     sum_demands(demands)?;
     let reservation = load(stock, id)?;
@@ -188,9 +166,7 @@ pub fn fulfil(
     let mut after = reservation.clone();
     for (line, demand, key) in new {
         stock.put_booking(&key)?;
-        for (place, quantity) in draw(&mut after, demand, |allocation, part| {
-            allocation.fulfilled += part
-        })? {
+        for (place, quantity) in draw(&mut after, demand, |allocation, part| allocation.fulfilled += part)? {
             let movement = MovementInput {
                 sku: place.sku.clone(),
                 location: place.location.clone(),
@@ -218,12 +194,7 @@ pub fn fulfil(
 }
 
 /// Gives back part of a reservation.
-pub fn release_part(
-    stock: &mut impl Stock,
-    id: &str,
-    ref_id: &str,
-    demands: &[Demand],
-) -> Result<Reservation> {
+pub fn release_part(stock: &mut impl Stock, id: &str, ref_id: &str, demands: &[Demand]) -> Result<Reservation> {
     check_text(ref_id, "ref_id", REFERENCE_BYTES_MAX)?;
     sum_demands(demands)?;
     let reservation = load(stock, id)?;
@@ -236,9 +207,7 @@ pub fn release_part(
     let mut after = reservation.clone();
     let mut changes = Changes::default();
     for demand in demands {
-        for (place, quantity) in draw(&mut after, demand, |allocation, part| {
-            allocation.quantity -= part
-        })? {
+        for (place, quantity) in draw(&mut after, demand, |allocation, part| allocation.quantity -= part)? {
             stock.add(Counter::Reserved, &place, -quantity, None)?;
             stock.add(Counter::AvailableToSell, &place, quantity, None)?;
             changes.note(&place.sku);
@@ -277,11 +246,7 @@ pub fn release_lapsed_at(stock: &mut impl Stock, place: &Place) -> Result<u32> {
 }
 
 /// Ends a live reservation: gives back all that is open.
-fn end(
-    stock: &mut impl Stock,
-    mut reservation: Reservation,
-    state: ReservationState,
-) -> Result<Reservation> {
+fn end(stock: &mut impl Stock, mut reservation: Reservation, state: ReservationState) -> Result<Reservation> {
     delete_index(stock, &reservation)?;
     let mut changes = Changes::default();
     for allocation in &reservation.allocations {
@@ -300,21 +265,10 @@ fn end(
 }
 
 /// Writes a live reservation of which something was drawn, and ends it when nothing is open.
-fn settle(
-    stock: &mut impl Stock,
-    before: &Reservation,
-    mut after: Reservation,
-) -> Result<Reservation> {
+fn settle(stock: &mut impl Stock, before: &Reservation, mut after: Reservation) -> Result<Reservation> {
     delete_index(stock, before)?;
-    if after
-        .allocations
-        .iter()
-        .all(|allocation| allocation.open() == 0)
-    {
-        let anything_left = after
-            .allocations
-            .iter()
-            .any(|allocation| allocation.fulfilled > 0);
+    if after.allocations.iter().all(|allocation| allocation.open() == 0) {
+        let anything_left = after.allocations.iter().any(|allocation| allocation.fulfilled > 0);
         after.state = match anything_left {
             true => ReservationState::Fulfilled,
             false => ReservationState::Released,
@@ -338,10 +292,7 @@ fn draw(
     let mut drawn = Vec::new();
     for allocation in &mut reservation.allocations {
         let matches = allocation.sku == demand.sku
-            && demand
-                .location
-                .as_ref()
-                .is_none_or(|location| *location == allocation.location);
+            && demand.location.as_ref().is_none_or(|location| *location == allocation.location);
         let part = allocation.open().min(remaining);
         if matches && part > 0 {
             book(allocation, part);
@@ -371,22 +322,13 @@ fn merge(taken: Vec<(Place, i64)>) -> Vec<Allocation> {
     merged.sort_by_key(|(_, (order, _))| *order);
     merged
         .into_iter()
-        .map(|(place, (_, quantity))| Allocation {
-            sku: place.sku,
-            location: place.location,
-            quantity,
-            fulfilled: 0,
-        })
+        .map(|(place, (_, quantity))| Allocation { sku: place.sku, location: place.location, quantity, fulfilled: 0 })
         .collect()
 }
 
 fn write_index(stock: &mut impl Stock, reservation: &Reservation) -> Result<()> {
     let expires_at_ms = reservation.hold_expiry_ms();
-    for allocation in reservation
-        .allocations
-        .iter()
-        .filter(|part| part.open() > 0)
-    {
+    for allocation in reservation.allocations.iter().filter(|part| part.open() > 0) {
         stock.put_hold(
             &allocation.place(),
             &Hold {
@@ -405,11 +347,7 @@ fn write_index(stock: &mut impl Stock, reservation: &Reservation) -> Result<()> 
 
 fn delete_index(stock: &mut impl Stock, reservation: &Reservation) -> Result<()> {
     let expires_at_ms = reservation.hold_expiry_ms();
-    for allocation in reservation
-        .allocations
-        .iter()
-        .filter(|part| part.open() > 0)
-    {
+    for allocation in reservation.allocations.iter().filter(|part| part.open() > 0) {
         stock.delete_hold(&allocation.place(), expires_at_ms, &reservation.id)?;
     }
     match expires_at_ms {
@@ -420,9 +358,7 @@ fn delete_index(stock: &mut impl Stock, reservation: &Reservation) -> Result<()>
 
 fn load(stock: &mut impl Stock, id: &str) -> Result<Reservation> {
     check_text(id, "id", REFERENCE_BYTES_MAX)?;
-    stock
-        .reservation(id)?
-        .ok_or_else(|| Error::NotFound(format!("there is no reservation {id}")))
+    stock.reservation(id)?.ok_or_else(|| Error::NotFound(format!("there is no reservation {id}")))
 }
 
 fn load_alive(stock: &mut impl Stock, id: &str) -> Result<Reservation> {

@@ -4,24 +4,17 @@ use proptest::prelude::*;
 
 use crate::memory::Memory;
 use crate::model::{
-    ChannelRule, Counter, Demand, Error, Event, MovementInput, MovementReason, Place, Reservation,
-    ReservationKind, ReservationRequest, ReservationState, Result, StockCount,
+    ChannelRule, Counter, Demand, Error, Event, MovementInput, MovementReason, Place, Reservation, ReservationKind,
+    ReservationRequest, ReservationState, Result, StockCount,
 };
 use crate::{booking, offers, reservation, verify};
 
 fn demand(sku: &str, quantity: i64) -> Demand {
-    Demand {
-        sku: sku.to_owned(),
-        quantity,
-        location: None,
-    }
+    Demand { sku: sku.to_owned(), quantity, location: None }
 }
 
 fn demand_at(sku: &str, quantity: i64, location: &str) -> Demand {
-    Demand {
-        location: Some(location.to_owned()),
-        ..demand(sku, quantity)
-    }
+    Demand { location: Some(location.to_owned()), ..demand(sku, quantity) }
 }
 
 fn request(owner: &str, demands: Vec<Demand>) -> ReservationRequest {
@@ -51,9 +44,7 @@ fn movement(sku: &str, location: &str, quantity: i64, ref_id: &str) -> MovementI
 fn stocked(locations: &[&str], buffer: i64, stock: &[(&str, &str, i64)]) -> Memory {
     let mut memory = Memory::with_channel(locations, buffer);
     for (sku, location, quantity) in stock {
-        memory
-            .call(|m| booking::book(m, &[movement(sku, location, *quantity, "first")]))
-            .unwrap();
+        memory.call(|m| booking::book(m, &[movement(sku, location, *quantity, "first")])).unwrap();
     }
     memory.events.clear();
     memory
@@ -71,26 +62,17 @@ fn verified(memory: &mut Memory) {
     }
     for ((place, counter), value) in &memory.counters {
         if *counter == Counter::Reserved {
-            assert_eq!(
-                *value,
-                open.get(place).copied().unwrap_or(0),
-                "reserved at {place:?}"
-            );
+            assert_eq!(*value, open.get(place).copied().unwrap_or(0), "reserved at {place:?}");
         }
     }
     for (_, _, id) in memory.holds.keys() {
-        assert!(
-            memory.reservations[id].is_live(),
-            "a hold of {id} outlived it"
-        );
+        assert!(memory.reservations[id].is_live(), "a hold of {id} outlived it");
     }
 }
 
 fn allocations(reservation: &Reservation) -> Vec<(&str, &str, i64)> {
     let parts = reservation.allocations.iter();
-    parts
-        .map(|a| (a.sku.as_str(), a.location.as_str(), a.quantity))
-        .collect()
+    parts.map(|a| (a.sku.as_str(), a.location.as_str(), a.quantity)).collect()
 }
 
 /// Channel locations, buffer, stock, demands, and what is allocated (or what could have been had at most).
@@ -100,31 +82,14 @@ type AllocationCase = (
     i64,
     &'static [(&'static str, &'static str, i64)],
     Vec<Demand>,
-    std::result::Result<
-        &'static [(&'static str, &'static str, i64)],
-        &'static [(&'static str, i64, i64)],
-    >,
+    std::result::Result<&'static [(&'static str, &'static str, i64)], &'static [(&'static str, i64, i64)]>,
 );
 
 #[test]
 fn demand_is_allocated_in_the_channels_order_and_above_its_buffer() {
     let cases: Vec<AllocationCase> = vec![
-        (
-            "one location",
-            &["a"],
-            0,
-            &[("x", "a", 5)],
-            vec![demand("x", 5)],
-            Ok(&[("x", "a", 5)]),
-        ),
-        (
-            "one too many",
-            &["a"],
-            0,
-            &[("x", "a", 5)],
-            vec![demand("x", 6)],
-            Err(&[("x", 6, 5)]),
-        ),
+        ("one location", &["a"], 0, &[("x", "a", 5)], vec![demand("x", 5)], Ok(&[("x", "a", 5)])),
+        ("one too many", &["a"], 0, &[("x", "a", 5)], vec![demand("x", 6)], Err(&[("x", 6, 5)])),
         (
             "duplicate lines are added up",
             &["a"],
@@ -149,22 +114,8 @@ fn demand_is_allocated_in_the_channels_order_and_above_its_buffer() {
             vec![demand("x", 3)],
             Ok(&[("x", "a", 2), ("x", "b", 1)]),
         ),
-        (
-            "buffer stays",
-            &["a"],
-            2,
-            &[("x", "a", 5)],
-            vec![demand("x", 4)],
-            Err(&[("x", 4, 3)]),
-        ),
-        (
-            "down to the buffer",
-            &["a"],
-            2,
-            &[("x", "a", 5)],
-            vec![demand("x", 3)],
-            Ok(&[("x", "a", 3)]),
-        ),
+        ("buffer stays", &["a"], 2, &[("x", "a", 5)], vec![demand("x", 4)], Err(&[("x", 4, 3)])),
+        ("down to the buffer", &["a"], 2, &[("x", "a", 5)], vec![demand("x", 3)], Ok(&[("x", "a", 3)])),
         (
             "buffer is one for all locations",
             &["a", "b"],
@@ -214,10 +165,7 @@ fn demand_is_allocated_in_the_channels_order_and_above_its_buffer() {
                 assert_eq!(allocations(&reservation), expected, "{name}")
             }
             (Err(Error::Insufficient(shortages)), Err(expected)) => {
-                let shortages: Vec<_> = shortages
-                    .iter()
-                    .map(|s| (s.sku.as_str(), s.requested, s.available))
-                    .collect();
+                let shortages: Vec<_> = shortages.iter().map(|s| (s.sku.as_str(), s.requested, s.available)).collect();
                 assert_eq!(shortages, expected, "{name}");
                 assert!(memory.holds.is_empty(), "{name}");
             }
@@ -252,9 +200,7 @@ fn partial_reservations_take_what_there_is_and_never_nothing() {
     let held = memory.call(|m| reservation::reserve(m, &partial)).unwrap();
     assert_eq!(allocations(&held), [("x", "a", 2), ("x", "b", 1)]);
     partial.owner = "order-2".to_owned();
-    let refused = memory
-        .call(|m| reservation::reserve(m, &partial))
-        .unwrap_err();
+    let refused = memory.call(|m| reservation::reserve(m, &partial)).unwrap_err();
     assert!(matches!(refused, Error::Insufficient(shortages) if shortages.len() == 2));
     verified(&mut memory);
 }
@@ -282,9 +228,7 @@ fn a_lapsed_reservation_gives_way_before_any_sweeper_ran() {
     ask.expires_at_ms = Some(memory.now_ms + 1_000);
     let lapsing = memory.call(|m| reservation::reserve(m, &ask)).unwrap();
     let other = request("cart-2", vec![demand("x", 1)]);
-    memory
-        .call(|m| reservation::reserve(m, &other))
-        .unwrap_err();
+    memory.call(|m| reservation::reserve(m, &other)).unwrap_err();
 
     memory.now_ms += 1_000;
     let skus = ["x".to_owned(), "y".to_owned()];
@@ -301,9 +245,7 @@ fn a_lapsed_reservation_gives_way_before_any_sweeper_ran() {
     memory.call(|m| reservation::reserve(m, &other)).unwrap();
     assert_eq!(memory.counter(Counter::AvailableToSell, "x", "a"), 4);
     assert_eq!(memory.counter(Counter::AvailableToSell, "y", "a"), 1);
-    assert!(memory.events.contains(&Event::StockChanged {
-        sku: "y".to_owned()
-    }));
+    assert!(memory.events.contains(&Event::StockChanged { sku: "y".to_owned() }));
     assert_eq!(memory.call(|m| reservation::sweep(m, 10)).unwrap(), 0);
     verified(&mut memory);
 }
@@ -311,12 +253,7 @@ fn a_lapsed_reservation_gives_way_before_any_sweeper_ran() {
 #[test]
 fn the_sweeper_gives_back_what_lapsed_and_nothing_else() {
     let mut memory = stocked(&["a"], 0, &[("x", "a", 9)]);
-    for (owner, life_ms) in [
-        ("one", Some(10)),
-        ("two", Some(20)),
-        ("three", Some(21)),
-        ("four", None),
-    ] {
+    for (owner, life_ms) in [("one", Some(10)), ("two", Some(20)), ("three", Some(21)), ("four", None)] {
         let mut ask = request(owner, vec![demand("x", 1)]);
         ask.expires_at_ms = life_ms.map(|life_ms| memory.now_ms + life_ms);
         memory.call(|m| reservation::reserve(m, &ask)).unwrap();
@@ -338,58 +275,35 @@ fn extension_is_limited_in_number_and_time() {
     let id = memory.call(|m| reservation::reserve(m, &ask)).unwrap().id;
     let extend = |memory: &mut Memory, to_ms| memory.call(|m| reservation::extend(m, &id, to_ms));
     let four_hours = 4 * 60 * 60 * 1_000;
-    assert!(matches!(
-        extend(&mut memory, made_at_ms + 500),
-        Err(Error::Invalid(_))
-    ));
-    assert!(matches!(
-        extend(&mut memory, made_at_ms + four_hours + 1),
-        Err(Error::Invalid(_))
-    ));
+    assert!(matches!(extend(&mut memory, made_at_ms + 500), Err(Error::Invalid(_))));
+    assert!(matches!(extend(&mut memory, made_at_ms + four_hours + 1), Err(Error::Invalid(_))));
     extend(&mut memory, made_at_ms + 2_000).unwrap();
     extend(&mut memory, made_at_ms + 3_000).unwrap();
     extend(&mut memory, made_at_ms + four_hours).unwrap();
-    assert!(matches!(
-        extend(&mut memory, made_at_ms + four_hours),
-        Err(Error::Invalid(_))
-    ));
+    assert!(matches!(extend(&mut memory, made_at_ms + four_hours), Err(Error::Invalid(_))));
     memory.now_ms = made_at_ms + four_hours;
-    assert!(matches!(
-        extend(&mut memory, made_at_ms + four_hours + 1),
-        Err(Error::Conflict(_))
-    ));
+    assert!(matches!(extend(&mut memory, made_at_ms + four_hours + 1), Err(Error::Conflict(_))));
     verified(&mut memory);
 }
 
 #[test]
 fn commit_fulfil_and_release_part_happen_once_each() {
     let mut memory = stocked(&["a", "b"], 0, &[("x", "a", 3), ("x", "b", 3)]);
-    let held = memory
-        .call(|m| reservation::reserve(m, &request("cart", vec![demand("x", 5)])))
-        .unwrap();
+    let held = memory.call(|m| reservation::reserve(m, &request("cart", vec![demand("x", 5)]))).unwrap();
     for _ in 0..2 {
-        let committed = memory
-            .call(|m| reservation::commit(m, &held.id, "order-1"))
-            .unwrap();
+        let committed = memory.call(|m| reservation::commit(m, &held.id, "order-1")).unwrap();
         assert_eq!(committed.state, ReservationState::Committed);
     }
     let stolen = memory.call(|m| reservation::commit(m, &held.id, "order-2"));
     assert!(matches!(stolen, Err(Error::Conflict(_))));
     for _ in 0..2 {
-        let after = memory
-            .call(|m| reservation::fulfil(m, &held.id, "parcel-1", &[demand("x", 4)]))
-            .unwrap();
-        assert_eq!(
-            after.allocations.iter().map(|a| a.fulfilled).sum::<i64>(),
-            4
-        );
+        let after = memory.call(|m| reservation::fulfil(m, &held.id, "parcel-1", &[demand("x", 4)])).unwrap();
+        assert_eq!(after.allocations.iter().map(|a| a.fulfilled).sum::<i64>(), 4);
     }
     let too_much = memory.call(|m| reservation::fulfil(m, &held.id, "parcel-2", &[demand("x", 2)]));
     assert!(matches!(too_much, Err(Error::Conflict(_))));
     for _ in 0..2 {
-        let after = memory
-            .call(|m| reservation::release_part(m, &held.id, "cancel-1", &[demand("x", 1)]))
-            .unwrap();
+        let after = memory.call(|m| reservation::release_part(m, &held.id, "cancel-1", &[demand("x", 1)])).unwrap();
         assert_eq!(after.state, ReservationState::Fulfilled);
     }
     assert_eq!(memory.counter(Counter::OnHand, "x", "a"), 0);
@@ -402,11 +316,7 @@ fn commit_fulfil_and_release_part_happen_once_each() {
 #[test]
 fn movements_and_counts_are_booked_once() {
     let mut memory = stocked(&["a"], 0, &[]);
-    let delivery = [
-        movement("x", "a", 10, "po-1"),
-        movement("x", "b", 4, "po-1"),
-        movement("x", "a", 10, "po-1"),
-    ];
+    let delivery = [movement("x", "a", 10, "po-1"), movement("x", "b", 4, "po-1"), movement("x", "a", 10, "po-1")];
     assert_eq!(memory.call(|m| booking::book(m, &delivery)).unwrap(), 2);
     assert_eq!(memory.call(|m| booking::book(m, &delivery)).unwrap(), 0);
     assert_eq!(memory.counter(Counter::OnHand, "x", "a"), 10);
@@ -419,16 +329,11 @@ fn movements_and_counts_are_booked_once() {
         reference: reference.to_owned(),
     };
     let counted = |memory: &mut Memory, count| memory.call(|m| booking::count(m, &[count]));
-    assert!(matches!(
-        counted(&mut memory, count(Some(9), 8, "c1")),
-        Err(Error::Conflict(_))
-    ));
+    assert!(matches!(counted(&mut memory, count(Some(9), 8, "c1")), Err(Error::Conflict(_))));
     assert_eq!(counted(&mut memory, count(Some(10), 8, "c1")), Ok(1));
     assert_eq!(counted(&mut memory, count(Some(10), 8, "c1")), Ok(0));
     assert_eq!(counted(&mut memory, count(None, 8, "c2")), Ok(0));
-    memory
-        .call(|m| booking::sell(m, "a", "sale-1", 5, &[demand("x", 1)]))
-        .unwrap();
+    memory.call(|m| booking::sell(m, "a", "sale-1", 5, &[demand("x", 1)])).unwrap();
     // Delivered again after a sale, a count without a difference must not undo the sale.
     assert_eq!(counted(&mut memory, count(None, 8, "c2")), Ok(0));
     assert_eq!(memory.counter(Counter::OnHand, "x", "a"), 7);
@@ -437,12 +342,7 @@ fn movements_and_counts_are_booked_once() {
     let page = offers::movements(&mut memory, "x", None, None, 2).unwrap();
     assert_eq!(page.movements.len(), 2);
     let rest = offers::movements(&mut memory, "x", None, page.next_cursor.as_deref(), 9).unwrap();
-    let quantities: Vec<_> = page
-        .movements
-        .iter()
-        .chain(&rest.movements)
-        .map(|m| m.quantity)
-        .collect();
+    let quantities: Vec<_> = page.movements.iter().chain(&rest.movements).map(|m| m.quantity).collect();
     assert_eq!(quantities, [-1, -2, 4, 10]);
     assert_eq!(rest.next_cursor, None);
 }
@@ -453,14 +353,10 @@ fn a_sale_over_the_counter_is_never_refused_and_names_the_weakest_reservation() 
     let mut pickup = request("pickup-1", vec![demand("x", 1)]);
     pickup.kind = ReservationKind::Pickup;
     memory.call(|m| reservation::reserve(m, &pickup)).unwrap();
-    let cart = memory
-        .call(|m| reservation::reserve(m, &request("cart-1", vec![demand("x", 1)])))
-        .unwrap();
+    let cart = memory.call(|m| reservation::reserve(m, &request("cart-1", vec![demand("x", 1)]))).unwrap();
     memory.events.clear();
     for _ in 0..2 {
-        memory
-            .call(|m| booking::sell(m, "a", "sale-1", 0, &[demand("x", 1), demand("x", 2)]))
-            .unwrap();
+        memory.call(|m| booking::sell(m, "a", "sale-1", 0, &[demand("x", 1), demand("x", 2)])).unwrap();
     }
     assert_eq!(memory.counter(Counter::OnHand, "x", "a"), -1);
     assert_eq!(memory.counter(Counter::AvailableToSell, "x", "a"), -3);
@@ -474,9 +370,7 @@ fn a_sale_over_the_counter_is_never_refused_and_names_the_weakest_reservation() 
                 ref_id: "sale-1".to_owned(),
                 weakest_reservation: Some(cart.id),
             },
-            Event::StockChanged {
-                sku: "x".to_owned()
-            },
+            Event::StockChanged { sku: "x".to_owned() },
         ]
     );
     verified(&mut memory);
@@ -485,30 +379,13 @@ fn a_sale_over_the_counter_is_never_refused_and_names_the_weakest_reservation() 
 #[test]
 fn safety_and_damaged_returns_are_not_for_sale() {
     let mut memory = stocked(&["a"], 0, &[("x", "a", 5)]);
-    memory
-        .call(|m| booking::set_safety(m, "x", "a", 3))
-        .unwrap();
-    memory
-        .call(|m| booking::set_safety(m, "x", "a", 2))
-        .unwrap();
+    memory.call(|m| booking::set_safety(m, "x", "a", 3)).unwrap();
+    memory.call(|m| booking::set_safety(m, "x", "a", 2)).unwrap();
     let mut damaged = movement("x", "a", 4, "return-1");
     damaged.reason = MovementReason::ReturnDamaged;
-    memory
-        .call(|m| booking::book(m, &[damaged.clone()]))
-        .unwrap();
-    let level = memory
-        .call(|m| offers::levels(m, &["x".to_owned()]))
-        .unwrap()
-        .remove(0);
-    assert_eq!(
-        (
-            level.on_hand,
-            level.unsellable,
-            level.safety,
-            level.available_to_sell
-        ),
-        (9, 4, 2, 3)
-    );
+    memory.call(|m| booking::book(m, &[damaged.clone()])).unwrap();
+    let level = memory.call(|m| offers::levels(m, &["x".to_owned()])).unwrap().remove(0);
+    assert_eq!((level.on_hand, level.unsellable, level.safety, level.available_to_sell), (9, 4, 2, 3));
     damaged.quantity = -5;
     damaged.ref_id = "disposal-1".to_owned();
     let refused = memory.call(|m| booking::book(m, &[damaged.clone()]));
@@ -519,16 +396,11 @@ fn safety_and_damaged_returns_are_not_for_sale() {
 #[test]
 fn verification_reports_a_counter_that_left_its_ledger() {
     let mut memory = stocked(&["a"], 0, &[("x", "a", 5), ("y", "a", 5)]);
-    memory
-        .counters
-        .insert((Place::new("y", "a"), Counter::OnHand), 6);
+    memory.counters.insert((Place::new("y", "a"), Counter::OnHand), 6);
     let found = memory.call(|m| verify::verify(m, None)).unwrap();
     assert_eq!(found.checked, 2);
-    let fields: Vec<_> = found
-        .discrepancies
-        .iter()
-        .map(|d| (d.sku.as_str(), d.field.as_str(), d.projected, d.ledger))
-        .collect();
+    let fields: Vec<_> =
+        found.discrepancies.iter().map(|d| (d.sku.as_str(), d.field.as_str(), d.projected, d.ledger)).collect();
     assert_eq!(fields, [("y", "on-hand", 6, 5)]);
 }
 
@@ -536,12 +408,8 @@ fn verification_reports_a_counter_that_left_its_ledger() {
 fn verification_of_a_long_ledger_takes_steps_and_adds_up() {
     let mut memory = stocked(&["a"], 0, &[("w", "a", 1)]);
     for batch in 0..25 {
-        let movements: Vec<_> = (0..1_000)
-            .map(|line| MovementInput {
-                line,
-                ..movement("x", "a", 1, &format!("po-{batch}"))
-            })
-            .collect();
+        let movements: Vec<_> =
+            (0..1_000).map(|line| MovementInput { line, ..movement("x", "a", 1, &format!("po-{batch}")) }).collect();
         booking::book(&mut memory, &movements).unwrap();
     }
     let (mut cursor, mut steps, mut checked) = (None, 0, 0);
@@ -562,55 +430,21 @@ fn malformed_input_is_refused_with_the_field() {
     let mut memory = stocked(&["a"], 0, &[("x", "a", 5)]);
     let cases: Vec<(Result<()>, &str)> = vec![
         (booking::book(&mut memory, &[]).map(drop), "movements:"),
-        (
-            booking::book(&mut memory, &[movement("x", "a", 0, "r")]).map(drop),
-            "movements[0].quantity",
-        ),
-        (
-            booking::book(&mut memory, &[movement(" x", "a", 1, "r")]).map(drop),
-            "movements[0].sku",
-        ),
-        (
-            booking::book(&mut memory, &[movement("x", "A", 1, "r")]).map(drop),
-            "movements[0].location",
-        ),
-        (
-            booking::book(&mut memory, &[movement("x", "zz", 1, "r")]).map(drop),
-            "there is no location `zz`",
-        ),
-        (
-            reservation::reserve(&mut memory, &request("o", vec![demand("x", 0)])).map(drop),
-            "demands[0].quantity",
-        ),
-        (
-            reservation::reserve(&mut memory, &request("", vec![demand("x", 1)])).map(drop),
-            "owner",
-        ),
-        (
-            reservation::reserve(&mut memory, &request("o", vec![demand_at("x", 1, "b")]))
-                .map(drop),
-            "b is not",
-        ),
-        (
-            reservation::get(&mut memory, "none").map(drop),
-            "no reservation none",
-        ),
-        (
-            offers::offers(&mut memory, "till", &["x".to_owned()]).map(drop),
-            "channel `till` has no rule",
-        ),
+        (booking::book(&mut memory, &[movement("x", "a", 0, "r")]).map(drop), "movements[0].quantity"),
+        (booking::book(&mut memory, &[movement(" x", "a", 1, "r")]).map(drop), "movements[0].sku"),
+        (booking::book(&mut memory, &[movement("x", "A", 1, "r")]).map(drop), "movements[0].location"),
+        (booking::book(&mut memory, &[movement("x", "zz", 1, "r")]).map(drop), "there is no location `zz`"),
+        (reservation::reserve(&mut memory, &request("o", vec![demand("x", 0)])).map(drop), "demands[0].quantity"),
+        (reservation::reserve(&mut memory, &request("", vec![demand("x", 1)])).map(drop), "owner"),
+        (reservation::reserve(&mut memory, &request("o", vec![demand_at("x", 1, "b")])).map(drop), "b is not"),
+        (reservation::get(&mut memory, "none").map(drop), "no reservation none"),
+        (offers::offers(&mut memory, "till", &["x".to_owned()]).map(drop), "channel `till` has no rule"),
         (verify::verify(&mut memory, Some("zz")).map(drop), "cursor"),
-        (
-            offers::movements(&mut memory, "x", None, Some("7"), 9).map(drop),
-            "cursor",
-        ),
+        (offers::movements(&mut memory, "x", None, Some("7"), 9).map(drop), "cursor"),
     ];
     for (result, expected) in cases {
         let text = result.unwrap_err().to_string();
-        assert!(
-            text.contains(expected),
-            "{text:?} does not name {expected:?}"
-        );
+        assert!(text.contains(expected), "{text:?} does not name {expected:?}");
     }
     let twice = ChannelRule {
         channel: "web".to_owned(),
@@ -618,76 +452,25 @@ fn malformed_input_is_refused_with_the_field() {
         buffer: 0,
         maximum: None,
     };
-    assert!(matches!(
-        offers::set_channel_rule(&mut memory, &twice),
-        Err(Error::Invalid(_))
-    ));
+    assert!(matches!(offers::set_channel_rule(&mut memory, &twice), Err(Error::Invalid(_))));
 }
 
 /// A step of a random history.
 #[derive(Clone, Debug)]
 enum Step {
-    Book {
-        sku: usize,
-        location: usize,
-        quantity: i64,
-        reference: u8,
-    },
-    Damage {
-        sku: usize,
-        location: usize,
-        quantity: i64,
-        reference: u8,
-    },
-    Count {
-        sku: usize,
-        location: usize,
-        counted: i64,
-        reference: u8,
-    },
-    Sell {
-        sku: usize,
-        location: usize,
-        quantity: i64,
-        reference: u8,
-    },
-    Safety {
-        sku: usize,
-        location: usize,
-        quantity: i64,
-    },
-    Reserve {
-        owner: u8,
-        demands: Vec<(usize, i64, Option<usize>)>,
-        life_ms: Option<u64>,
-        partial: bool,
-    },
-    Commit {
-        owner: u8,
-    },
-    Release {
-        owner: u8,
-    },
-    Fulfil {
-        owner: u8,
-        sku: usize,
-        quantity: i64,
-        reference: u8,
-    },
-    ReleasePart {
-        owner: u8,
-        sku: usize,
-        quantity: i64,
-        reference: u8,
-    },
-    Extend {
-        owner: u8,
-        life_ms: u64,
-    },
+    Book { sku: usize, location: usize, quantity: i64, reference: u8 },
+    Damage { sku: usize, location: usize, quantity: i64, reference: u8 },
+    Count { sku: usize, location: usize, counted: i64, reference: u8 },
+    Sell { sku: usize, location: usize, quantity: i64, reference: u8 },
+    Safety { sku: usize, location: usize, quantity: i64 },
+    Reserve { owner: u8, demands: Vec<(usize, i64, Option<usize>)>, life_ms: Option<u64>, partial: bool },
+    Commit { owner: u8 },
+    Release { owner: u8 },
+    Fulfil { owner: u8, sku: usize, quantity: i64, reference: u8 },
+    ReleasePart { owner: u8, sku: usize, quantity: i64, reference: u8 },
+    Extend { owner: u8, life_ms: u64 },
     Sweep,
-    Wait {
-        ms: u64,
-    },
+    Wait { ms: u64 },
 }
 
 const SKUS: [&str; 3] = ["x", "y", "z"];
@@ -719,49 +502,23 @@ fn newest(memory: &mut Memory, owner: u8) -> Option<String> {
 }
 
 fn apply(memory: &mut Memory, step: Step) -> Result<()> {
-    let on =
-        |memory: &mut Memory, owner, run: &dyn Fn(&mut Memory, &str) -> Result<Reservation>| {
-            match newest(memory, owner) {
-                Some(id) => memory.call(|m| run(m, &id)).map(drop),
-                None => Ok(()),
-            }
-        };
+    let on = |memory: &mut Memory, owner, run: &dyn Fn(&mut Memory, &str) -> Result<Reservation>| match newest(
+        memory, owner,
+    ) {
+        Some(id) => memory.call(|m| run(m, &id)).map(drop),
+        None => Ok(()),
+    };
     match step {
-        Step::Book {
-            sku,
-            location,
-            quantity,
-            reference,
-        } => {
-            let input = movement(
-                SKUS[sku],
-                LOCATIONS[location],
-                quantity,
-                &reference.to_string(),
-            );
+        Step::Book { sku, location, quantity, reference } => {
+            let input = movement(SKUS[sku], LOCATIONS[location], quantity, &reference.to_string());
             memory.call(|m| booking::book(m, &[input]).map(drop))
         }
-        Step::Damage {
-            sku,
-            location,
-            quantity,
-            reference,
-        } => {
-            let mut input = movement(
-                SKUS[sku],
-                LOCATIONS[location],
-                quantity,
-                &format!("damage-{reference}"),
-            );
+        Step::Damage { sku, location, quantity, reference } => {
+            let mut input = movement(SKUS[sku], LOCATIONS[location], quantity, &format!("damage-{reference}"));
             input.reason = MovementReason::ReturnDamaged;
             memory.call(|m| booking::book(m, &[input]).map(drop))
         }
-        Step::Count {
-            sku,
-            location,
-            counted,
-            reference,
-        } => {
+        Step::Count { sku, location, counted, reference } => {
             let count = StockCount {
                 sku: SKUS[sku].to_owned(),
                 location: LOCATIONS[location].to_owned(),
@@ -771,31 +528,12 @@ fn apply(memory: &mut Memory, step: Step) -> Result<()> {
             };
             memory.call(|m| booking::count(m, &[count]).map(drop))
         }
-        Step::Sell {
-            sku,
-            location,
-            quantity,
-            reference,
-        } => memory.call(|m| {
-            booking::sell(
-                m,
-                LOCATIONS[location],
-                &reference.to_string(),
-                0,
-                &[demand(SKUS[sku], quantity)],
-            )
-        }),
-        Step::Safety {
-            sku,
-            location,
-            quantity,
-        } => memory.call(|m| booking::set_safety(m, SKUS[sku], LOCATIONS[location], quantity)),
-        Step::Reserve {
-            owner,
-            demands,
-            life_ms,
-            partial,
-        } => {
+        Step::Sell { sku, location, quantity, reference } => memory
+            .call(|m| booking::sell(m, LOCATIONS[location], &reference.to_string(), 0, &[demand(SKUS[sku], quantity)])),
+        Step::Safety { sku, location, quantity } => {
+            memory.call(|m| booking::set_safety(m, SKUS[sku], LOCATIONS[location], quantity))
+        }
+        Step::Reserve { owner, demands, life_ms, partial } => {
             let demands = demands
                 .into_iter()
                 .map(|(sku, quantity, location)| Demand {
@@ -808,35 +546,13 @@ fn apply(memory: &mut Memory, step: Step) -> Result<()> {
             ask.allow_partial = partial;
             memory.call(|m| reservation::reserve(m, &ask).map(drop))
         }
-        Step::Commit { owner } => on(memory, owner, &|m, id| {
-            reservation::commit(m, id, &format!("order-{id}"))
-        }),
+        Step::Commit { owner } => on(memory, owner, &|m, id| reservation::commit(m, id, &format!("order-{id}"))),
         Step::Release { owner } => on(memory, owner, &|m, id| reservation::release(m, id)),
-        Step::Fulfil {
-            owner,
-            sku,
-            quantity,
-            reference,
-        } => on(memory, owner, &|m, id| {
-            reservation::fulfil(
-                m,
-                id,
-                &format!("{id}-{reference}"),
-                &[demand(SKUS[sku], quantity)],
-            )
+        Step::Fulfil { owner, sku, quantity, reference } => on(memory, owner, &|m, id| {
+            reservation::fulfil(m, id, &format!("{id}-{reference}"), &[demand(SKUS[sku], quantity)])
         }),
-        Step::ReleasePart {
-            owner,
-            sku,
-            quantity,
-            reference,
-        } => on(memory, owner, &|m, id| {
-            reservation::release_part(
-                m,
-                id,
-                &format!("{id}-{reference}"),
-                &[demand(SKUS[sku], quantity)],
-            )
+        Step::ReleasePart { owner, sku, quantity, reference } => on(memory, owner, &|m, id| {
+            reservation::release_part(m, id, &format!("{id}-{reference}"), &[demand(SKUS[sku], quantity)])
         }),
         Step::Extend { owner, life_ms } => {
             let to_ms = memory.now_ms + life_ms;
@@ -852,11 +568,7 @@ fn apply(memory: &mut Memory, step: Step) -> Result<()> {
 
 /// What of a SKU the channel could still take above nothing: the sum that its buffer is measured by.
 fn sellable(memory: &Memory, sku: &str, locations: &[&str]) -> i64 {
-    let at = |location: &&str| {
-        memory
-            .counter(Counter::AvailableToSell, sku, location)
-            .max(0)
-    };
+    let at = |location: &&str| memory.counter(Counter::AvailableToSell, sku, location).max(0);
     locations.iter().map(at).sum()
 }
 

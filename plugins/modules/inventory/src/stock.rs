@@ -2,8 +2,7 @@
 //! host's store (`tables.rs`), the tests over maps in memory. No rule is here.
 
 use crate::model::{
-    BookingKey, ChannelRule, Counter, Event, Hold, Item, LedgerPosition, Location, Movement, Place,
-    Reservation, Result,
+    BookingKey, ChannelRule, Counter, Event, Hold, Item, LedgerPosition, Location, Movement, Place, Reservation, Result,
 };
 
 /// Which way a listing runs.
@@ -47,13 +46,7 @@ pub trait Stock {
     fn items_after(&mut self, after: Option<&Place>, limit: u32) -> Result<Vec<(Place, Item)>>;
 
     /// Adds to a counter unless it would fall below `min`; then false, and nothing changed. Concurrent additions do not conflict.
-    fn add(
-        &mut self,
-        counter: Counter,
-        place: &Place,
-        delta: i64,
-        min: Option<i64>,
-    ) -> Result<bool>;
+    fn add(&mut self, counter: Counter, place: &Place, delta: i64, min: Option<i64>) -> Result<bool>;
     /// The counter's exact value; conflicts with every concurrent addition.
     fn exact(&mut self, counter: Counter, place: &Place) -> Result<i64>;
     /// Whether the counter is at least `threshold`; conflicts only with what changes the answer.
@@ -87,13 +80,7 @@ pub trait Stock {
     /// Removes a hold.
     fn delete_hold(&mut self, place: &Place, expires_at_ms: u64, reservation: &str) -> Result<()>;
     /// Holds at a place beyond `after` (expiry and reservation), earliest expiry first, that lapse at or before `until_ms`, at most `limit`.
-    fn holds(
-        &mut self,
-        place: &Place,
-        after: Option<(u64, &str)>,
-        until_ms: u64,
-        limit: u32,
-    ) -> Result<Vec<Hold>>;
+    fn holds(&mut self, place: &Place, after: Option<(u64, &str)>, until_ms: u64, limit: u32) -> Result<Vec<Hold>>;
     /// Notes that a reservation lapses at a time.
     fn put_lapse(&mut self, at_ms: u64, reservation: &str) -> Result<()>;
     /// Forgets it.

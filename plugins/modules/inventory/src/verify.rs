@@ -7,9 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{
-    Counter, Discrepancy, Error, Item, LedgerPosition, Place, Result, Verification,
-};
+use crate::model::{Counter, Discrepancy, Error, Item, LedgerPosition, Place, Result, Verification};
 use crate::stock::{Direction, Stock};
 
 /// Entries that a step reads before it ends.
@@ -59,14 +57,7 @@ pub fn verify(stock: &mut impl Stock, cursor: Option<&str>) -> Result<Verificati
         }
         for (place, item) in places {
             entries += 1;
-            if let Some(next) = verify_place(
-                stock,
-                &place,
-                item,
-                Sums::default(),
-                &mut entries,
-                &mut found,
-            )? {
+            if let Some(next) = verify_place(stock, &place, item, Sums::default(), &mut entries, &mut found)? {
                 return ended_at(found, place, Some(next));
             }
             if entries >= STEP_ENTRIES {
@@ -97,10 +88,7 @@ fn verify_place(
         }
         match page.last() {
             Some(last) => {
-                sums.after = Some(LedgerPosition {
-                    recorded_at_ms: last.recorded_at_ms,
-                    id: last.id.clone(),
-                });
+                sums.after = Some(LedgerPosition { recorded_at_ms: last.recorded_at_ms, id: last.id.clone() });
             }
             None => break,
         }
@@ -152,18 +140,13 @@ fn held_at(stock: &mut impl Stock, place: &Place, entries: &mut u64) -> Result<i
 }
 
 fn ended_at(mut found: Verification, place: Place, partial: Option<Sums>) -> Result<Verification> {
-    found.next_cursor = Some(encode(&Cursor {
-        sku: place.sku,
-        location: place.location,
-        partial,
-    })?);
+    found.next_cursor = Some(encode(&Cursor { sku: place.sku, location: place.location, partial })?);
     Ok(found)
 }
 
 /// Hexadecimal, so that it can stand in a URL as it is.
 fn encode(cursor: &Cursor) -> Result<String> {
-    let json =
-        serde_json::to_vec(cursor).map_err(|error| Error::Other(format!("cursor: {error}")))?;
+    let json = serde_json::to_vec(cursor).map_err(|error| Error::Other(format!("cursor: {error}")))?;
     Ok(json.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
