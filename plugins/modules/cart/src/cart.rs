@@ -175,7 +175,9 @@ impl Known {
             line_id: line.id.clone(),
             sku: line.sku.clone(),
             quantity: line.quantity,
-            tax_class: self.variant(&line.sku).map_or_else(|| self.config.default_tax_class.clone(), |variant| variant.tax_class.clone()),
+            tax_class: self
+                .variant(&line.sku)
+                .map_or_else(|| self.config.default_tax_class.clone(), |variant| variant.tax_class.clone()),
         });
         let lines: Vec<PriceLine> = lines.collect();
         let listed = self.chosen().map_or(0, |option| option.price_minor);
@@ -328,7 +330,11 @@ pub(crate) fn shipping_options(world: &impl World, id: &str) -> Result<Vec<Optio
     let mut known = Known::read(world, read(world, id)?)?;
     known.cart.shipping_method = None;
     let goods = if known.cart.lines.is_empty() { 0 } else { known.quote(world)?.goods_minor() };
-    let view = |option: &ShippingOption| OptionView { id: option.id.clone(), name: option.name.clone(), price_minor: option.price_for(goods) };
+    let view = |option: &ShippingOption| OptionView {
+        id: option.id.clone(),
+        name: option.name.clone(),
+        price_minor: option.price_for(goods),
+    };
     Ok(known.options().map(view).collect())
 }
 

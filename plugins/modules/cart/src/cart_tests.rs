@@ -38,7 +38,10 @@ impl Shop {
             counts_stock: true,
             orders_fail: Cell::new(false),
             config: Config {
-                shipping_options: vec![option("standard", 490, Some(5000), &["DE", "AT"]), option("express", 990, None, &["DE"])],
+                shipping_options: vec![
+                    option("standard", 490, Some(5000), &["DE", "AT"]),
+                    option("express", 990, None, &["DE"]),
+                ],
                 default_tax_class: "standard".into(),
                 retention_days: 30,
             },
@@ -84,7 +87,8 @@ impl World for Shop {
             for_sale: sku != "DRAFT",
         };
         let known = ["LAMP", "DESK", "DRAFT"];
-        let found = skus.iter().filter(|sku| known.contains(&sku.as_str())).map(|sku| (sku.clone(), variant(sku))).collect();
+        let found =
+            skus.iter().filter(|sku| known.contains(&sku.as_str())).map(|sku| (sku.clone(), variant(sku))).collect();
         Ok(self.has_catalogue.then_some(found))
     }
     fn quote(&self, _cart: &Cart, lines: &[PriceLine], shipping_minor: i64) -> Result<Quote, Error> {
@@ -101,7 +105,12 @@ impl World for Shop {
         };
         let mut quoted = Vec::new();
         for priced in lines {
-            let price = self.prices.borrow().get(&priced.sku).copied().ok_or_else(|| Error::Invalid(format!("`{}` has no price", priced.sku)))?;
+            let price = self
+                .prices
+                .borrow()
+                .get(&priced.sku)
+                .copied()
+                .ok_or_else(|| Error::Invalid(format!("`{}` has no price", priced.sku)))?;
             quoted.push(line(&priced.line_id, &priced.sku, priced.quantity, price));
         }
         let goods: i64 = quoted.iter().map(|line| line.gross_minor).sum();
@@ -166,11 +175,23 @@ fn a_cart_becomes_one_order_however_often_it_is_placed() {
     let shop = Shop::new();
     let id = shop.ready(&[("LAMP", 2)]);
     assert_eq!(place(&shop, &id, by_invoice(Some(2490))), Ok(format!("order-{id}")));
-    assert_eq!(place(&shop, &id, by_invoice(Some(1))), Ok(format!("order-{id}")), "again, whatever total is expected now");
+    assert_eq!(
+        place(&shop, &id, by_invoice(Some(1))),
+        Ok(format!("order-{id}")),
+        "again, whatever total is expected now"
+    );
     assert_eq!(shop.stock.borrow()["LAMP"], 8);
     let order = shop.orders.borrow()[&id].clone();
-    assert_eq!((order.titles, order.quote.total_minor, order.stock), (vec!["The LAMP".to_owned()], 2490, Stock::Reservation(format!("hold-{id}"))));
-    for change in [add_line(&shop, &id, "LAMP", 1), set_line(&shop, &id, "1", 0), set_shipping(&shop, &id, "express"), set_delivery(&shop, &id, "a@b.de", address("DE"))] {
+    assert_eq!(
+        (order.titles, order.quote.total_minor, order.stock),
+        (vec!["The LAMP".to_owned()], 2490, Stock::Reservation(format!("hold-{id}")))
+    );
+    for change in [
+        add_line(&shop, &id, "LAMP", 1),
+        set_line(&shop, &id, "1", 0),
+        set_shipping(&shop, &id, "express"),
+        set_delivery(&shop, &id, "a@b.de", address("DE")),
+    ] {
         assert_eq!(change.unwrap_err(), Error::Placed(format!("order-{id}")));
     }
     assert_eq!(get(&shop, &id).unwrap().cart.order_id, Some(format!("order-{id}")));
@@ -183,8 +204,15 @@ fn quantities_of_a_sku_add_up_in_one_line() {
     add_line(&shop, &id, "LAMP", 4).unwrap();
     add_line(&shop, &id, "DESK", 1).unwrap();
     let view = add_line(&shop, &id, "LAMP", 6).unwrap();
-    assert_eq!(view.lines.iter().map(|line| (line.line.sku.as_str(), line.line.quantity)).collect::<Vec<_>>(), [("LAMP", 10), ("DESK", 1)]);
-    assert_eq!(add_line(&shop, &id, "LAMP", 1).unwrap_err(), Error::Insufficient(vec![("LAMP".into(), 11, 10)]), "the sum is checked, not the addition");
+    assert_eq!(
+        view.lines.iter().map(|line| (line.line.sku.as_str(), line.line.quantity)).collect::<Vec<_>>(),
+        [("LAMP", 10), ("DESK", 1)]
+    );
+    assert_eq!(
+        add_line(&shop, &id, "LAMP", 1).unwrap_err(),
+        Error::Insufficient(vec![("LAMP".into(), 11, 10)]),
+        "the sum is checked, not the addition"
+    );
     assert_eq!(set_line(&shop, &id, "1", 11).unwrap_err(), Error::Insufficient(vec![("LAMP".into(), 11, 10)]));
     assert_eq!(total(&set_line(&shop, &id, "1", 2).unwrap()), Some(22_000));
     let view = set_line(&shop, &id, "1", 0).unwrap();
@@ -227,7 +255,13 @@ fn shipping_follows_value_and_country() {
     let shop = Shop::new();
     let id = shop.ready(&[("LAMP", 4)]);
     assert_eq!(total(&get(&shop, &id).unwrap()), Some(4490));
-    let prices = |id: &str| shipping_options(&shop, id).unwrap().into_iter().map(|option| (option.id, option.price_minor)).collect::<Vec<_>>();
+    let prices = |id: &str| {
+        shipping_options(&shop, id)
+            .unwrap()
+            .into_iter()
+            .map(|option| (option.id, option.price_minor))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(prices(&id), [("standard".to_owned(), 490), ("express".to_owned(), 990)]);
     add_line(&shop, &id, "LAMP", 1).unwrap();
     assert_eq!(total(&get(&shop, &id).unwrap()), Some(5000), "free from 50.00");
@@ -235,8 +269,12 @@ fn shipping_follows_value_and_country() {
     set_shipping(&shop, &id, "express").unwrap();
     let view = set_delivery(&shop, &id, "ada@example.com", address("AT")).unwrap();
     assert_eq!((view.cart.country.as_str(), view.cart.shipping_method), ("AT", None), "express does not go there");
-    assert!(matches!(set_shipping(&shop, &id, "express"), Err(Error::Invalid(text)) if text.contains("offered are: standard")));
-    assert!(matches!(place(&shop, &id, by_invoice(None)), Err(Error::Invalid(text)) if text.starts_with("shipping_method")));
+    assert!(
+        matches!(set_shipping(&shop, &id, "express"), Err(Error::Invalid(text)) if text.contains("offered are: standard"))
+    );
+    assert!(
+        matches!(place(&shop, &id, by_invoice(None)), Err(Error::Invalid(text)) if text.starts_with("shipping_method"))
+    );
 }
 
 #[test]

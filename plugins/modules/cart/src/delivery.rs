@@ -56,7 +56,8 @@ pub(crate) struct ShippingOption {
 impl ShippingOption {
     /// Whether it is offered to carts of this currency that go to this country.
     pub(crate) fn goes_to(&self, country: &str, currency: &str) -> bool {
-        self.currency == currency && (self.countries.is_empty() || self.countries.iter().any(|allowed| allowed == country))
+        self.currency == currency
+            && (self.countries.is_empty() || self.countries.iter().any(|allowed| allowed == country))
     }
 
     /// What it costs for goods of this value.
@@ -68,10 +69,14 @@ impl ShippingOption {
 /// Refuses what cannot be an e-mail address. Whether it is read by someone only a message can tell.
 pub(crate) fn check_email(email: &str) -> Result<(), Error> {
     let fits = email.split_once('@').is_some_and(|(local, domain)| {
-        let domain_fits = domain.contains('.') && !domain.contains('@') && domain.split('.').all(|label| !label.is_empty());
+        let domain_fits =
+            domain.contains('.') && !domain.contains('@') && domain.split('.').all(|label| !label.is_empty());
         !local.is_empty() && local.len() <= 64 && domain_fits
     });
-    if fits && email.len() <= 254 && !email.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"' | ',' | ';')) {
+    if fits
+        && email.len() <= 254
+        && !email.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"' | ',' | ';'))
+    {
         Ok(())
     } else {
         Err(Error::Invalid("email: this is no e-mail address; write it like name@example.com".into()))
@@ -83,7 +88,9 @@ pub(crate) fn check_country(field: &str, country: &str) -> Result<(), Error> {
     if country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase()) {
         Ok(())
     } else {
-        Err(Error::Invalid(format!("{field}: `{country}` is no ISO 3166-1 code; write two upper-case letters such as DE")))
+        Err(Error::Invalid(format!(
+            "{field}: `{country}` is no ISO 3166-1 code; write two upper-case letters such as DE"
+        )))
     }
 }
 
@@ -137,7 +144,17 @@ pub(crate) mod tests {
         for right in ["ada@example.com", "a.b+c@mail.example.co.uk", "ü@exämple.de"] {
             assert!(check_email(right).is_ok(), "{right}");
         }
-        for wrong in ["", "ada", "@example.com", "ada@example", "ada@@example.com", "a da@example.com", "ada@.com", "ada@example.com\r\nBcc: x@y.z", "<a@b.c>"] {
+        for wrong in [
+            "",
+            "ada",
+            "@example.com",
+            "ada@example",
+            "ada@@example.com",
+            "a da@example.com",
+            "ada@.com",
+            "ada@example.com\r\nBcc: x@y.z",
+            "<a@b.c>",
+        ] {
             assert!(check_email(wrong).is_err(), "{wrong}");
         }
     }

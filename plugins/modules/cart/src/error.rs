@@ -25,7 +25,9 @@ impl fmt::Display for Error {
             Self::NotFound(text) | Self::Invalid(text) | Self::Other(text) => f.write_str(text),
             Self::Insufficient(shortages) => {
                 f.write_str("not enough to sell:")?;
-                shortages.iter().try_for_each(|(sku, requested, available)| write!(f, " {sku} ({requested} wanted, {available} there)"))
+                shortages.iter().try_for_each(|(sku, requested, available)| {
+                    write!(f, " {sku} ({requested} wanted, {available} there)")
+                })
             }
             Self::Placed(order) => write!(f, "the cart was placed as order {order}"),
             Self::TotalChanged(total) => write!(f, "the total is {total} minor units now"),

@@ -22,7 +22,8 @@ impl QuoteLine {
             return (self.unit_price_minor, self.discount_minor);
         }
         let quantity = i128::from(self.quantity.max(1));
-        let unit = i128::from(self.gross_minor).div_euclid(quantity) + i128::from(i128::from(self.gross_minor).rem_euclid(quantity) > 0);
+        let unit = i128::from(self.gross_minor).div_euclid(quantity)
+            + i128::from(i128::from(self.gross_minor).rem_euclid(quantity) > 0);
         let discount = unit * quantity - i128::from(self.gross_minor);
         // Below quantity, which is bounded: both fit.
         (i64::try_from(unit).unwrap_or(i64::MAX), i64::try_from(discount).unwrap_or(0))

@@ -210,7 +210,11 @@ fn attributes(inputs: Vec<AttributeInput>) -> Vec<Attribute> {
 
 impl From<VariantInput> for Variant {
     fn from(input: VariantInput) -> Self {
-        let identifiers = input.identifiers.into_iter().map(|i| Identifier { kind: i.kind, value: i.value, issuer: i.issuer }).collect();
+        let identifiers = input
+            .identifiers
+            .into_iter()
+            .map(|i| Identifier { kind: i.kind, value: i.value, issuer: i.issuer })
+            .collect();
         Self {
             sku: input.sku,
             title: input.title,
@@ -242,7 +246,11 @@ impl ProductInput {
 }
 
 /// The result of one item. What the store refuses is no fault of the item: it ends the whole batch.
-fn item(id: Option<String>, sku: Option<String>, result: Result<Outcome, Error>) -> Result<ItemResult, kontor_sdk::Error> {
+fn item(
+    id: Option<String>,
+    sku: Option<String>,
+    result: Result<Outcome, Error>,
+) -> Result<ItemResult, kontor_sdk::Error> {
     let (outcome, error) = match result {
         Ok(outcome) => (Some(outcome), None),
         Err(error @ Error::Other(_)) => return Err(error.into()),
@@ -306,5 +314,11 @@ fn put_listings(Json(batch): Json<ListingBatch>) -> Answer<BatchResult> {
 
 fn list_listings(Query(filter): Query<ListingFilter>) -> Answer<listing::ListingPage> {
     let account = filter.account.as_deref().unwrap_or("default");
-    Ok(Json(listing::page(&Store, &filter.channel, account, filter.cursor.as_deref(), filter.limit.unwrap_or(PAGE_DEFAULT))?))
+    Ok(Json(listing::page(
+        &Store,
+        &filter.channel,
+        account,
+        filter.cursor.as_deref(),
+        filter.limit.unwrap_or(PAGE_DEFAULT),
+    )?))
 }

@@ -89,7 +89,11 @@ fn existing(tables: &impl Indexes, id: &str) -> Result<Option<Product>, Error> {
 }
 
 /// Creates or replaces a product. What it did, and what others should learn.
-pub(crate) fn upsert_product(tables: &impl Tables, mut new: Product, now_ms: u64) -> Result<(Outcome, Option<ProductChanged>), Error> {
+pub(crate) fn upsert_product(
+    tables: &impl Tables,
+    mut new: Product,
+    now_ms: u64,
+) -> Result<(Outcome, Option<ProductChanged>), Error> {
     new.trim();
     let codes = new.check()?;
     let old = existing(tables, &new.id)?;
@@ -115,12 +119,16 @@ pub(crate) fn upsert_product(tables: &impl Tables, mut new: Product, now_ms: u64
     }
     write_rows(tables, old.as_ref(), &new, (&old_codes, &codes))?;
     let outcome = if old.is_some() { Outcome::Updated } else { Outcome::Created };
-    let changed = ProductChanged { product_id: new.id, status: new.status, outcome, skus: new_skus, removed_skus: removed };
+    let changed =
+        ProductChanged { product_id: new.id, status: new.status, outcome, skus: new_skus, removed_skus: removed };
     Ok((outcome, Some(changed)))
 }
 
 fn stored_codes(product: &Product) -> BTreeSet<Code> {
-    let identifiers = product.variants.iter().flat_map(|variant| variant.identifiers.iter().map(|identifier| (identifier, &variant.sku)));
+    let identifiers = product
+        .variants
+        .iter()
+        .flat_map(|variant| variant.identifiers.iter().map(|identifier| (identifier, &variant.sku)));
     identifiers.filter_map(|(identifier, sku)| identifier.code("identifier", sku).ok()).collect()
 }
 
@@ -151,14 +159,22 @@ fn check_codes(tables: &impl Tables, old: &BTreeSet<Code>, new: &BTreeSet<Code>)
         if let Some(row) = taken {
             let owner = tables.sku_owners(std::slice::from_ref(&row.sku))?.into_iter().flatten().next();
             let product = owner.map(|owner| format!(" of product `{}`", owner.product_id)).unwrap_or_default();
-            return Err(Error::Conflict(format!("identifier `{}` of SKU `{}` belongs to SKU `{}`{product} already", code.value, code.sku, row.sku)));
+            return Err(Error::Conflict(format!(
+                "identifier `{}` of SKU `{}` belongs to SKU `{}`{product} already",
+                code.value, code.sku, row.sku
+            )));
         }
     }
     Ok(())
 }
 
 /// Brings the indexes from the old product to the new one, writing only what differs.
-fn write_rows(tables: &impl Tables, old: Option<&Product>, new: &Product, codes: (&BTreeSet<Code>, &BTreeSet<Code>)) -> Result<(), Error> {
+fn write_rows(
+    tables: &impl Tables,
+    old: Option<&Product>,
+    new: &Product,
+    codes: (&BTreeSet<Code>, &BTreeSet<Code>),
+) -> Result<(), Error> {
     let (old_codes, new_codes) = codes;
     for code in old_codes.difference(new_codes) {
         tables.delete_code(code)?;
@@ -192,9 +208,11 @@ fn write_rows(tables: &impl Tables, old: Option<&Product>, new: &Product, codes:
 pub(crate) fn variants(tables: &impl Tables, skus: &[String]) -> Result<Vec<VariantView>, Error> {
     check_batch("skus", skus.len())?;
     let owners = tables.sku_owners(skus)?;
-    let ids: BTreeSet<String> = owners.iter().flatten().filter(|owner| !owner.retired).map(|owner| owner.product_id.clone()).collect();
+    let ids: BTreeSet<String> =
+        owners.iter().flatten().filter(|owner| !owner.retired).map(|owner| owner.product_id.clone()).collect();
     let ids: Vec<String> = ids.into_iter().collect();
-    let products: BTreeMap<String, Product> = tables.products(&ids)?.into_iter().flatten().map(|product| (product.id.clone(), product)).collect();
+    let products: BTreeMap<String, Product> =
+        tables.products(&ids)?.into_iter().flatten().map(|product| (product.id.clone(), product)).collect();
     let view = |(sku, owner): (&String, Option<SkuOwner>)| {
         let product = products.get(&owner?.product_id)?;
         let variant = product.variants.iter().find(|variant| variant.sku == *sku)?;
@@ -231,7 +249,11 @@ pub(crate) fn find_variant(tables: &impl Tables, code: &str) -> Result<VariantVi
     let skus: BTreeSet<String> = rows.into_iter().filter(|row| row.kind == best).map(|row| row.sku).collect();
     if skus.len() > 1 {
         let names: Vec<String> = skus.iter().take(5).map(|sku| format!("`{sku}`")).collect();
-        return Err(Error::Conflict(format!("`{code}` is a number of {} variants ({}); use the SKU", skus.len(), names.join(", "))));
+        return Err(Error::Conflict(format!(
+            "`{code}` is a number of {} variants ({}); use the SKU",
+            skus.len(),
+            names.join(", ")
+        )));
     }
     let skus: Vec<String> = skus.into_iter().collect();
     variants(tables, &skus)?.into_iter().next().ok_or_else(not_found)
@@ -250,7 +272,9 @@ pub(crate) fn upsert_listing(tables: &impl Tables, new: &Listing) -> Result<(Out
     }
     let renamed = old.as_ref().is_none_or(|old| old.external_id != new.external_id);
     if renamed {
-        if let Some(other) = tables.external_sku(&new.channel, &new.account, &new.external_id)?.filter(|other| *other != new.sku) {
+        if let Some(other) =
+            tables.external_sku(&new.channel, &new.account, &new.external_id)?.filter(|other| *other != new.sku)
+        {
             return Err(Error::Conflict(format!(
                 "external id `{}` belongs to SKU `{other}` on account `{}` of channel `{}` already",
                 new.external_id, new.account, new.channel
@@ -269,21 +293,31 @@ pub(crate) fn upsert_listing(tables: &impl Tables, new: &Listing) -> Result<(Out
 /// The listing of a SKU.
 pub(crate) fn listing(tables: &impl Tables, channel: &str, account: &str, sku: &str) -> Result<Listing, Error> {
     check_key("sku", sku)?;
-    tables
-        .listing(channel, account, sku)?
-        .ok_or_else(|| Error::NotFound(format!("SKU `{sku}` is not listed on account `{account}` of channel `{channel}`")))
+    tables.listing(channel, account, sku)?.ok_or_else(|| {
+        Error::NotFound(format!("SKU `{sku}` is not listed on account `{account}` of channel `{channel}`"))
+    })
 }
 
 /// The listing that a channel knows by this name.
-pub(crate) fn find_listing(tables: &impl Tables, channel: &str, account: &str, external_id: &str) -> Result<Listing, Error> {
-    let not_found = || Error::NotFound(format!("account `{account}` of channel `{channel}` has no listing `{external_id}`"));
+pub(crate) fn find_listing(
+    tables: &impl Tables,
+    channel: &str,
+    account: &str,
+    external_id: &str,
+) -> Result<Listing, Error> {
+    let not_found =
+        || Error::NotFound(format!("account `{account}` of channel `{channel}` has no listing `{external_id}`"));
     let sku = tables.external_sku(channel, account, external_id)?.ok_or_else(not_found)?;
     tables.listing(channel, account, &sku)?.ok_or_else(not_found)
 }
 
 /// Refuses more than a call may carry.
 pub(crate) fn check_batch(what: &str, count: usize) -> Result<(), Error> {
-    if count > BATCH_MAX { Err(Error::Invalid(format!("{what}: {count} given, at most {BATCH_MAX} in one call"))) } else { Ok(()) }
+    if count > BATCH_MAX {
+        Err(Error::Invalid(format!("{what}: {count} given, at most {BATCH_MAX} in one call")))
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -36,7 +36,8 @@ impl Memory {
 
     /// Everything in the tables but when it was written.
     fn contents(&self) -> String {
-        let products: Vec<Product> = self.products.borrow().values().map(|product| Product { updated_at_ms: 0, ..product.clone() }).collect();
+        let products: Vec<Product> =
+            self.products.borrow().values().map(|product| Product { updated_at_ms: 0, ..product.clone() }).collect();
         format!("{products:?}{:?}{:?}{:?}{:?}", self.skus, self.codes, self.words, self.titles)
     }
 }
@@ -48,9 +49,16 @@ impl Indexes for Memory {
         self.read(fitting.take(limit as usize).cloned().collect())
     }
 
-    fn titles(&self, scope: &str, status: Status, after: Option<&TitleRow>, limit: u32) -> Result<Vec<TitleRow>, Error> {
+    fn titles(
+        &self,
+        scope: &str,
+        status: Status,
+        after: Option<&TitleRow>,
+        limit: u32,
+    ) -> Result<Vec<TitleRow>, Error> {
         let rows = self.titles.borrow();
-        let fitting = rows.iter().filter(|(s, st, row)| s == scope && *st == status && after.is_none_or(|after| row > after));
+        let fitting =
+            rows.iter().filter(|(s, st, row)| s == scope && *st == status && after.is_none_or(|after| row > after));
         self.read(fitting.map(|(_, _, row)| row.clone()).take(limit as usize).collect())
     }
 
@@ -121,7 +129,9 @@ impl Tables for Memory {
     }
     fn listings(&self, channel: &str, account: &str, after: Option<&str>, limit: u32) -> Result<Vec<Listing>, Error> {
         let listings = self.listings.borrow();
-        let fitting = listings.values().filter(|l| l.channel == channel && l.account == account && after.is_none_or(|after| l.sku.as_str() > after));
+        let fitting = listings.values().filter(|l| {
+            l.channel == channel && l.account == account && after.is_none_or(|after| l.sku.as_str() > after)
+        });
         Ok(fitting.take(limit as usize).cloned().collect())
     }
 }
@@ -157,7 +167,10 @@ fn the_same_product_again_writes_nothing() {
     assert_eq!(changed.unwrap().skus.len(), 2);
     let writes = memory.writes.get();
     assert_eq!(upsert_product(&memory, lamp.clone(), 2).unwrap(), (Outcome::Unchanged, None));
-    assert_eq!(upsert_product(&memory, Product { title: " Lamp ".into(), updated_at_ms: 99, ..lamp.clone() }, 2).unwrap().0, Outcome::Unchanged);
+    assert_eq!(
+        upsert_product(&memory, Product { title: " Lamp ".into(), updated_at_ms: 99, ..lamp.clone() }, 2).unwrap().0,
+        Outcome::Unchanged
+    );
     assert_eq!(memory.writes.get(), writes);
     assert_eq!(super::product(&memory, "lamp").unwrap().updated_at_ms, 1);
     assert_eq!(upsert(&memory, Product { description: "New".into(), ..lamp }).unwrap(), Outcome::Updated);
@@ -178,7 +191,14 @@ fn a_sku_belongs_to_one_product_for_ever() {
     assert!(matches!(find_variant(&memory, "S-2"), Err(Error::NotFound(_))));
     assert!(matches!(upsert(&memory, product("b", "B", &["S-2"])), Err(Error::Conflict(text)) if text.contains("`a`")));
     upsert(&memory, product("a", "A", &["S-1", "S-2"])).unwrap();
-    assert_eq!(variants(&memory, &["S-2".into(), "?".into(), "S-1".into()]).unwrap().iter().map(|v| v.variant_info.sku.as_str()).collect::<Vec<_>>(), ["S-2", "S-1"]);
+    assert_eq!(
+        variants(&memory, &["S-2".into(), "?".into(), "S-1".into()])
+            .unwrap()
+            .iter()
+            .map(|v| v.variant_info.sku.as_str())
+            .collect::<Vec<_>>(),
+        ["S-2", "S-1"]
+    );
 }
 
 #[test]
@@ -207,7 +227,11 @@ fn codes_of_every_kind_find_their_variant() {
     let memory = Memory::default();
     let own = format!("210000000001{}", check_digit("210000000001"));
     let foreign = format!("220000000001{}", check_digit("220000000001"));
-    let identifier = |kind, value: &str, issuer: Option<&str>| Identifier { kind, value: value.into(), issuer: issuer.map(Into::into) };
+    let identifier = |kind, value: &str, issuer: Option<&str>| Identifier {
+        kind,
+        value: value.into(),
+        issuer: issuer.map(Into::into),
+    };
     let mut a = product("a", "A", &["S-1"]);
     a.variants[0].identifiers = vec![
         gtin("036000291452"),
@@ -221,7 +245,14 @@ fn codes_of_every_kind_find_their_variant() {
     b.variants[0].identifiers = vec![identifier(IdentifierKind::Mpn, "GSR-12", None)];
     upsert(&memory, a).unwrap();
     upsert(&memory, b).unwrap();
-    for (code, expected) in [("S-1", "S-1"), ("036000291452", "S-1"), ("0036000291452", "S-1"), (own.as_str(), "S-1"), ("b000123456", "S-1"), (" 4711 ", "4711")] {
+    for (code, expected) in [
+        ("S-1", "S-1"),
+        ("036000291452", "S-1"),
+        ("0036000291452", "S-1"),
+        (own.as_str(), "S-1"),
+        ("b000123456", "S-1"),
+        (" 4711 ", "4711"),
+    ] {
         assert_eq!(find_variant(&memory, code).unwrap().variant_info.sku, expected, "{code}");
     }
     assert!(matches!(find_variant(&memory, &foreign), Err(Error::NotFound(_))), "another company's in-store number");
@@ -242,7 +273,9 @@ fn browsing_is_by_title_and_leaves_archived_products_out() {
     ] {
         upsert(&memory, Product { status, category: category.map(Into::into), ..product(id, title, &[id]) }).unwrap();
     }
-    let list = |status, category: Option<&str>, limit| pages(&memory, Query { status, category: category.map(Into::into), limit, ..Query::default() });
+    let list = |status, category: Option<&str>, limit| {
+        pages(&memory, Query { status, category: category.map(Into::into), limit, ..Query::default() })
+    };
     assert_eq!(list(None, None, 2), [vec!["2", "5"], vec!["3", "6"], vec!["1"]]);
     assert_eq!(list(None, None, 250), [vec!["2", "5", "3", "6", "1"]]);
     assert_eq!(list(Some(Status::Archived), None, 5), [vec!["4"]]);
@@ -253,7 +286,8 @@ fn browsing_is_by_title_and_leaves_archived_products_out() {
 #[test]
 fn words_are_found_by_prefix_without_accents_and_only_together() {
     let memory = Memory::default();
-    let mut desk = Product { brand: Some("Müller".into()), ..product("desk", "Desk lamp with lampshade", &["DL-100"]) };
+    let mut desk =
+        Product { brand: Some("Müller".into()), ..product("desk", "Desk lamp with lampshade", &["DL-100"]) };
     desk.variants[0].identifiers = vec![gtin("4006381333931")];
     upsert(&memory, desk).unwrap();
     upsert(&memory, product("floor", "Floor LAMP", &["FL-100"])).unwrap();
@@ -284,7 +318,8 @@ fn a_page_of_a_large_catalogue_reads_little() {
     let memory = Memory::default();
     for number in 0..3_000 {
         let rare = if number == 1_500 { " unicorn" } else { "" };
-        upsert(&memory, product(&format!("p{number:04}"), &format!("Common thing{rare}"), &[&format!("S{number}")])).unwrap();
+        upsert(&memory, product(&format!("p{number:04}"), &format!("Common thing{rare}"), &[&format!("S{number}")]))
+            .unwrap();
     }
     let cost = |query: Query| {
         memory.rows_read.set(0);
@@ -298,7 +333,8 @@ fn a_page_of_a_large_catalogue_reads_little() {
     let (count, more, read) = cost(Query { text: "common unicorn".into(), limit: 20, ..Query::default() });
     assert!((count, more) == (1, false) && read <= 100, "{read} rows for a rare word");
     // Nothing of a common word fits: the page ends short, with a cursor, and in the end everything was looked at once.
-    let (count, more, read) = cost(Query { text: "common".into(), category: Some("Nowhere".into()), limit: 20, ..Query::default() });
+    let (count, more, read) =
+        cost(Query { text: "common".into(), category: Some("Nowhere".into()), limit: 20, ..Query::default() });
     assert!((count, more) == (0, true) && read <= 5_000, "{read} rows for a word that never fits");
     assert_eq!(pages(&memory, Query { text: "common".into(), limit: 250, ..Query::default() }).concat().len(), 3_000);
 }
@@ -309,7 +345,8 @@ fn foreign_cursors_are_refused() {
     for id in ["a", "b", "c"] {
         upsert(&memory, product(id, "Thing", &[id])).unwrap();
     }
-    let cursor = |text: &str| search(&memory, &Query { text: text.into(), limit: 1, ..Query::default() }).unwrap().next_cursor;
+    let cursor =
+        |text: &str| search(&memory, &Query { text: text.into(), limit: 1, ..Query::default() }).unwrap().next_cursor;
     for (text, cursor) in [
         ("thing", cursor("")),
         ("", cursor("thing")),
@@ -320,7 +357,10 @@ fn foreign_cursors_are_refused() {
         ("", Some("00".repeat(2_000))),
     ] {
         let query = Query { text: text.into(), cursor, limit: 1, ..Query::default() };
-        assert!(matches!(search(&memory, &query), Err(Error::Invalid(text)) if text.starts_with("cursor")), "{query:?}");
+        assert!(
+            matches!(search(&memory, &query), Err(Error::Invalid(text)) if text.starts_with("cursor")),
+            "{query:?}"
+        );
     }
     for limit in [0, 251] {
         assert!(matches!(search(&memory, &Query { limit, ..Query::default() }), Err(Error::Invalid(_))));
@@ -345,12 +385,18 @@ fn listings_are_unique_by_the_channels_name() {
     upsert(&memory, product("a", "A", &["S-1", "S-2"])).unwrap();
     assert_eq!(upsert_listing(&memory, &offer("S-1", "X")).unwrap(), (Outcome::Created, true));
     assert_eq!(upsert_listing(&memory, &offer("S-1", "X")).unwrap(), (Outcome::Unchanged, false));
-    assert!(matches!(upsert_listing(&memory, &offer("S-2", "X")), Err(Error::Conflict(text)) if text.contains("`S-1`")));
+    assert!(
+        matches!(upsert_listing(&memory, &offer("S-2", "X")), Err(Error::Conflict(text)) if text.contains("`S-1`"))
+    );
     assert!(matches!(upsert_listing(&memory, &offer("S-9", "Y")), Err(Error::NotFound(_))));
     assert!(matches!(upsert_listing(&memory, &offer("S-1", "")), Err(Error::Invalid(_))));
 
     assert_eq!(upsert_listing(&memory, &offer("S-1", "Y")).unwrap(), (Outcome::Updated, true));
-    assert_eq!(upsert_listing(&memory, &offer("S-2", "X")).unwrap(), (Outcome::Created, true), "the old name is free again");
+    assert_eq!(
+        upsert_listing(&memory, &offer("S-2", "X")).unwrap(),
+        (Outcome::Created, true),
+        "the old name is free again"
+    );
     assert_eq!(find_listing(&memory, "market", "default", "Y").unwrap().sku, "S-1");
     assert!(find_listing(&memory, "market", "other", "Y").is_err());
     assert!(super::listing(&memory, "market", "default", "S-2").is_ok());
@@ -382,11 +428,21 @@ fn listings_are_paged_by_sku() {
 }
 
 fn any_product() -> impl Strategy<Value = Product> {
-    let words = prop::collection::vec(prop_oneof![Just("lamp"), Just("lampshade"), Just("Bär"), Just("red"), Just("100")], 1..4);
-    (0..3_u8, words, prop::collection::btree_set(0..5_u8, 1..4), prop::option::of(prop_oneof![Just("Home"), Just("Home/Light")]), 0..3_u8).prop_map(
-        |(id, words, skus, category, status)| {
+    let words = prop::collection::vec(
+        prop_oneof![Just("lamp"), Just("lampshade"), Just("Bär"), Just("red"), Just("100")],
+        1..4,
+    );
+    (
+        0..3_u8,
+        words,
+        prop::collection::btree_set(0..5_u8, 1..4),
+        prop::option::of(prop_oneof![Just("Home"), Just("Home/Light")]),
+        0..3_u8,
+    )
+        .prop_map(|(id, words, skus, category, status)| {
             let skus: Vec<String> = skus.into_iter().map(|sku| format!("S{sku}")).collect();
-            let mut product = product(&format!("p{id}"), &words.join(" "), &skus.iter().map(String::as_str).collect::<Vec<_>>());
+            let mut product =
+                product(&format!("p{id}"), &words.join(" "), &skus.iter().map(String::as_str).collect::<Vec<_>>());
             product.category = category.map(Into::into);
             product.status = [Status::Draft, Status::Active, Status::Archived][usize::from(status)];
             product.attributes = vec![Attribute { name: "n".into(), value: id.to_string() }];
@@ -395,8 +451,7 @@ fn any_product() -> impl Strategy<Value = Product> {
                 variant.identifiers = vec![gtin(&format!("{body}{}", check_digit(&body)))];
             }
             product
-        },
-    )
+        })
 }
 
 proptest! {
@@ -452,6 +507,9 @@ fn skus_of_one_product_come_with_their_own_variant() {
     shirt.variants[0] = variant("R", &["Red"]);
     upsert(&memory, shirt).unwrap();
     let views = variants(&memory, &["B".into(), "R".into()]).unwrap();
-    assert_eq!(views.iter().map(|view| (view.variant_info.sku.as_str(), view.product_title.as_str())).collect::<Vec<_>>(), [("B", "Shirt"), ("R", "Shirt")]);
+    assert_eq!(
+        views.iter().map(|view| (view.variant_info.sku.as_str(), view.product_title.as_str())).collect::<Vec<_>>(),
+        [("B", "Shirt"), ("R", "Shirt")]
+    );
     assert!(variants(&memory, &vec![String::from("x"); 251]).is_err());
 }

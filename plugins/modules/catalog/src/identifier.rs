@@ -79,15 +79,22 @@ impl Identifier {
         }
         let (value, keeps_issuer) = match self.kind {
             IdentifierKind::Gtin => {
-                let digits = normalise_gtin(&self.value).map_err(|reason| Error::Invalid(format!("{field}.value: {reason}")))?;
+                let digits =
+                    normalise_gtin(&self.value).map_err(|reason| Error::Invalid(format!("{field}.value: {reason}")))?;
                 let restricted = is_restricted(&digits);
                 (digits, restricted)
             }
-            IdentifierKind::Isbn => (normalise_isbn(&self.value).map_err(|reason| Error::Invalid(format!("{field}.value: {reason}")))?, false),
+            IdentifierKind::Isbn => (
+                normalise_isbn(&self.value).map_err(|reason| Error::Invalid(format!("{field}.value: {reason}")))?,
+                false,
+            ),
             IdentifierKind::Asin => {
                 let value = self.value.to_ascii_uppercase();
                 if value.len() != 10 || !value.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-                    return Err(Error::Invalid(format!("{field}.value: `{}` is no ASIN; it has 10 letters and digits", self.value)));
+                    return Err(Error::Invalid(format!(
+                        "{field}.value: `{}` is no ASIN; it has 10 letters and digits",
+                        self.value
+                    )));
                 }
                 (value, false)
             }
@@ -99,7 +106,12 @@ impl Identifier {
                 (text(field, &self.value)?.to_owned(), true)
             }
         };
-        Ok(Code { value, kind: self.kind.letter().into(), issuer: if keeps_issuer { issuer.into() } else { String::new() }, sku: sku.into() })
+        Ok(Code {
+            value,
+            kind: self.kind.letter().into(),
+            issuer: if keeps_issuer { issuer.into() } else { String::new() },
+            sku: sku.into(),
+        })
     }
 }
 
@@ -115,7 +127,10 @@ fn upper(value: &str) -> String {
 /// The forms in which a scanned or typed code may be stored, the likeliest first.
 pub(crate) fn forms(code: &str) -> Vec<String> {
     let mut forms = Vec::new();
-    for form in [normalise_gtin(code).ok(), normalise_isbn(code).ok(), Some(code.to_owned()), Some(upper(code))].into_iter().flatten() {
+    for form in [normalise_gtin(code).ok(), normalise_isbn(code).ok(), Some(code.to_owned()), Some(upper(code))]
+        .into_iter()
+        .flatten()
+    {
         if !forms.contains(&form) {
             forms.push(form);
         }
@@ -131,14 +146,21 @@ pub(crate) fn normalise_gtin(value: &str) -> Result<String, String> {
     let (body, check) = value.split_at(value.len() - 1);
     let expected = check_digit(body);
     if check.bytes().next() != Some(b'0' + expected) {
-        return Err(format!("`{value}` is no GTIN: the check digit is {check}, but {expected} would fit; look for a mistyped digit"));
+        return Err(format!(
+            "`{value}` is no GTIN: the check digit is {check}, but {expected} would fit; look for a mistyped digit"
+        ));
     }
     Ok(format!("{value:0>14}"))
 }
 
 /// The mod-10 check digit of digits without one: weights 3 and 1 from the right.
 pub(crate) fn check_digit(body: &str) -> u8 {
-    let sum: u32 = body.bytes().rev().zip([3, 1].into_iter().cycle()).map(|(byte, weight)| u32::from(byte.saturating_sub(b'0')) * weight).sum();
+    let sum: u32 = body
+        .bytes()
+        .rev()
+        .zip([3, 1].into_iter().cycle())
+        .map(|(byte, weight)| u32::from(byte.saturating_sub(b'0')) * weight)
+        .sum();
     // A remainder of ten fits.
     ((10 - sum % 10) % 10) as u8
 }
@@ -157,7 +179,9 @@ fn normalise_isbn(value: &str) -> Result<String, String> {
     if digits.len() == 13 && (digits.starts_with("978") || digits.starts_with("979")) {
         return normalise_gtin(&digits);
     }
-    let wrong = || format!("`{value}` is no ISBN; it has 10 digits, or 13 that begin with 978 or 979, and a fitting check digit");
+    let wrong = || {
+        format!("`{value}` is no ISBN; it has 10 digits, or 13 that begin with 978 or 979, and a fitting check digit")
+    };
     let (body, check) = digits.split_at_checked(9).ok_or_else(wrong)?;
     if check.len() != 1 || !body.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(wrong());
@@ -197,7 +221,8 @@ mod tests {
         ] {
             assert_eq!(normalise_gtin(value).as_deref(), Ok(expected));
         }
-        for wrong in ["", "4006381333932", "400638133393", "40063813339312", "400638133393X", "４００６３８１３"] {
+        for wrong in ["", "4006381333932", "400638133393", "40063813339312", "400638133393X", "４００６３８１３"]
+        {
             assert!(normalise_gtin(wrong).is_err(), "{wrong}");
         }
         assert!(normalise_gtin("4006381333932").unwrap_err().contains("1 would fit"));
@@ -233,7 +258,11 @@ mod tests {
 
     #[test]
     fn codes_keep_the_issuer_only_where_it_matters() {
-        let identifier = |kind, value: &str, issuer: Option<&str>| Identifier { kind, value: value.into(), issuer: issuer.map(Into::into) };
+        let identifier = |kind, value: &str, issuer: Option<&str>| Identifier {
+            kind,
+            value: value.into(),
+            issuer: issuer.map(Into::into),
+        };
         let code = |kind, value, issuer| identifier(kind, value, issuer).code("f", "S");
         assert_eq!(code(IdentifierKind::Gtin, "4006381333931", Some("acme")).unwrap().issuer, "");
         let own = format!("201234567890{}", check_digit("201234567890"));

@@ -42,7 +42,13 @@ pub(crate) struct ListingPage {
 }
 
 /// A page of an account's listings.
-pub(crate) fn page(tables: &impl Tables, channel: &str, account: &str, cursor: Option<&str>, limit: u32) -> Result<ListingPage, Error> {
+pub(crate) fn page(
+    tables: &impl Tables,
+    channel: &str,
+    account: &str,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<ListingPage, Error> {
     check_account(channel, account)?;
     if !(1..=PAGE_MAX).contains(&limit) {
         return Err(Error::Invalid(format!("limit: {limit}; 1 to {PAGE_MAX} are allowed")));

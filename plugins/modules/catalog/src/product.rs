@@ -102,10 +102,13 @@ impl Product {
     /// Trims prose: blanks around a title are never meant. Ids, SKUs and numbers are left as they are and checked.
     pub(crate) fn trim(&mut self) {
         let of_variants = self.variants.iter_mut().flat_map(|variant| {
-            std::iter::once(&mut variant.title).chain(variant.attributes.iter_mut().map(|attribute| &mut attribute.value))
+            std::iter::once(&mut variant.title)
+                .chain(variant.attributes.iter_mut().map(|attribute| &mut attribute.value))
         });
         let of_product = [&mut self.title, &mut self.description].into_iter().chain(self.brand.as_mut());
-        for text in of_product.chain(self.attributes.iter_mut().map(|attribute| &mut attribute.value)).chain(of_variants) {
+        for text in
+            of_product.chain(self.attributes.iter_mut().map(|attribute| &mut attribute.value)).chain(of_variants)
+        {
             let trimmed = text.trim();
             if trimmed.len() != text.len() {
                 *text = trimmed.to_owned();
@@ -149,7 +152,10 @@ impl Product {
 
     fn check_options(&self) -> Result<(), Error> {
         if self.options.len() > OPTIONS_MAX {
-            return Err(Error::Invalid(format!("options: {} given, at most {OPTIONS_MAX} are allowed", self.options.len())));
+            return Err(Error::Invalid(format!(
+                "options: {} given, at most {OPTIONS_MAX} are allowed",
+                self.options.len()
+            )));
         }
         let mut seen = BTreeSet::new();
         for (index, option) in self.options.iter().enumerate() {
@@ -164,13 +170,17 @@ impl Product {
     fn check_variants(&self) -> Result<BTreeSet<Code>, Error> {
         let count = self.variants.len();
         if count > VARIANTS_MAX {
-            return Err(Error::Invalid(format!("variants: {count} given, at most {VARIANTS_MAX} are allowed; divide the product")));
+            return Err(Error::Invalid(format!(
+                "variants: {count} given, at most {VARIANTS_MAX} are allowed; divide the product"
+            )));
         }
         if count == 0 && self.status != Status::Draft {
             return Err(Error::Invalid("variants: at least one is needed unless the product is a draft".into()));
         }
         if count > 1 && self.options.is_empty() {
-            return Err(Error::Invalid("options: a product with several variants needs at least one option that tells them apart".into()));
+            return Err(Error::Invalid(
+                "options: a product with several variants needs at least one option that tells them apart".into(),
+            ));
         }
         let (mut skus, mut combinations, mut codes) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::<Code>::new());
         for (index, variant) in self.variants.iter().enumerate() {
@@ -184,7 +194,8 @@ impl Product {
             }
             for (place, identifier) in variant.identifiers.iter().enumerate() {
                 let code = identifier.code(&format!("{field}.identifiers[{place}]"), &variant.sku)?;
-                let taken = codes.iter().find(|other| code.is_unique() && other.is_same_number(&code) && other.sku != code.sku);
+                let taken =
+                    codes.iter().find(|other| code.is_unique() && other.is_same_number(&code) && other.sku != code.sku);
                 if let Some(other) = taken {
                     return Err(Error::Invalid(format!(
                         "{field}.identifiers[{place}]: `{}` belongs to variant `{}` of this product too",
@@ -211,20 +222,34 @@ impl Product {
             check_text(&format!("{field}.option_values[{place}]"), value, 100)?;
         }
         if variant.identifiers.len() > IDENTIFIERS_MAX {
-            return Err(Error::Invalid(format!("{field}.identifiers: {} given, at most {IDENTIFIERS_MAX} are allowed", variant.identifiers.len())));
+            return Err(Error::Invalid(format!(
+                "{field}.identifiers: {} given, at most {IDENTIFIERS_MAX} are allowed",
+                variant.identifiers.len()
+            )));
         }
         check_attributes(&format!("{field}.attributes"), &variant.attributes)
     }
 
     fn text_bytes(&self) -> usize {
-        let attributes = |attributes: &[Attribute]| attributes.iter().map(|a| a.name.len() + a.value.len() + 20).sum::<usize>();
+        let attributes =
+            |attributes: &[Attribute]| attributes.iter().map(|a| a.name.len() + a.value.len() + 20).sum::<usize>();
         let variants = self.variants.iter().map(|variant| {
             let values = variant.option_values.iter().map(|value| value.len() + 5).sum::<usize>();
-            let identifiers = variant.identifiers.iter().map(|i| i.value.len() + i.issuer.as_ref().map_or(0, String::len) + 40).sum::<usize>();
+            let identifiers = variant
+                .identifiers
+                .iter()
+                .map(|i| i.value.len() + i.issuer.as_ref().map_or(0, String::len) + 40)
+                .sum::<usize>();
             variant.sku.len() + variant.title.len() + values + identifiers + attributes(&variant.attributes) + 100
         });
-        let optional = [&self.brand, &self.category, &self.image_url].into_iter().flatten().map(String::len).sum::<usize>();
-        self.title.len() + self.description.len() + optional + attributes(&self.attributes) + variants.sum::<usize>() + 300
+        let optional =
+            [&self.brand, &self.category, &self.image_url].into_iter().flatten().map(String::len).sum::<usize>();
+        self.title.len()
+            + self.description.len()
+            + optional
+            + attributes(&self.attributes)
+            + variants.sum::<usize>()
+            + 300
     }
 
     /// All its SKUs.
@@ -234,15 +259,31 @@ impl Product {
 
     /// Whether it says the same as `other`, whenever it was written.
     pub(crate) fn says_the_same(&self, other: &Self) -> bool {
-        let Self { id, title, description, brand, category, status, tax_class, image_url, options, variants, attributes, updated_at_ms: _ } = self;
-        (id, title, description, brand, category, status) == (&other.id, &other.title, &other.description, &other.brand, &other.category, &other.status)
+        let Self {
+            id,
+            title,
+            description,
+            brand,
+            category,
+            status,
+            tax_class,
+            image_url,
+            options,
+            variants,
+            attributes,
+            updated_at_ms: _,
+        } = self;
+        (id, title, description, brand, category, status)
+            == (&other.id, &other.title, &other.description, &other.brand, &other.category, &other.status)
             && (tax_class, image_url, options, variants, attributes)
                 == (&other.tax_class, &other.image_url, &other.options, &other.variants, &other.attributes)
     }
 
     /// Whether it lies in `category` or below it.
     pub(crate) fn is_in(&self, category: &str) -> bool {
-        self.category.as_deref().is_some_and(|own| own.strip_prefix(category).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+        self.category
+            .as_deref()
+            .is_some_and(|own| own.strip_prefix(category).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
     }
 
     /// Under which it is listed: everything (the empty path), its category and all above it.
@@ -297,7 +338,10 @@ pub(crate) fn check_text(field: &str, text: &str, characters_max: usize) -> Resu
 pub(crate) fn check_key(field: &str, text: &str) -> Result<(), Error> {
     check_text(field, text, 64)?;
     if text.len() > KEY_BYTES_MAX {
-        return Err(Error::Invalid(format!("{field}: has {} bytes in UTF-8, at most {KEY_BYTES_MAX} are allowed", text.len())));
+        return Err(Error::Invalid(format!(
+            "{field}: has {} bytes in UTF-8, at most {KEY_BYTES_MAX} are allowed",
+            text.len()
+        )));
     }
     Ok(())
 }
@@ -308,7 +352,9 @@ fn check_prose(field: &str, text: &str, characters_max: usize) -> Result<(), Err
         return Err(Error::Invalid(format!("{field}: has {length} characters, at most {characters_max} are allowed")));
     }
     if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-        return Err(Error::Invalid(format!("{field}: control characters other than line breaks and tabs are not allowed")));
+        return Err(Error::Invalid(format!(
+            "{field}: control characters other than line breaks and tabs are not allowed"
+        )));
     }
     Ok(())
 }
@@ -317,10 +363,16 @@ fn check_prose(field: &str, text: &str, characters_max: usize) -> Result<(), Err
 pub(crate) fn check_category(category: &str) -> Result<(), Error> {
     let levels: Vec<&str> = category.split('/').collect();
     if levels.len() > CATEGORY_LEVELS_MAX {
-        return Err(Error::Invalid(format!("category: `{category}` has {} levels, at most {CATEGORY_LEVELS_MAX} are allowed", levels.len())));
+        return Err(Error::Invalid(format!(
+            "category: `{category}` has {} levels, at most {CATEGORY_LEVELS_MAX} are allowed",
+            levels.len()
+        )));
     }
     if category.len() > CATEGORY_BYTES_MAX {
-        return Err(Error::Invalid(format!("category: has {} bytes in UTF-8, at most {CATEGORY_BYTES_MAX} are allowed", category.len())));
+        return Err(Error::Invalid(format!(
+            "category: has {} bytes in UTF-8, at most {CATEGORY_BYTES_MAX} are allowed",
+            category.len()
+        )));
     }
     for level in levels {
         check_text("category", level, 60).map_err(|_| {
@@ -343,7 +395,10 @@ fn check_image_url(url: &str) -> Result<(), Error> {
 
 pub(crate) fn check_attributes(field: &str, attributes: &[Attribute]) -> Result<(), Error> {
     if attributes.len() > ATTRIBUTES_MAX {
-        return Err(Error::Invalid(format!("{field}: {} given, at most {ATTRIBUTES_MAX} are allowed", attributes.len())));
+        return Err(Error::Invalid(format!(
+            "{field}: {} given, at most {ATTRIBUTES_MAX} are allowed",
+            attributes.len()
+        )));
     }
     for (index, attribute) in attributes.iter().enumerate() {
         check_text(&format!("{field}[{index}].name"), &attribute.name, 64)?;
@@ -413,18 +468,36 @@ pub(crate) mod tests {
             ("options:", with(&|p| p.options.clear())),
             ("options[1]:", with(&|p| p.options = vec!["Size".into(), "size".into()])),
             ("variants:", with(&|p| p.variants.clear())),
-            ("variants:", with(&|p| p.variants = (0..251).map(|n| variant(&n.to_string(), &[&n.to_string()])).collect())),
+            (
+                "variants:",
+                with(&|p| p.variants = (0..251).map(|n| variant(&n.to_string(), &[&n.to_string()])).collect()),
+            ),
             ("variants[1].sku:", with(&|p| p.variants[1].sku = "L-1".into())),
             ("variants[1].sku:", with(&|p| p.variants[1].sku = "L-2 ".into())),
             ("variants[1].option_values: another", with(&|p| p.variants[1].option_values = vec!["L-1".into()])),
-            ("variants[0].option_values: 2 given", with(&|p| p.variants[0].option_values = vec!["a".into(), "b".into()])),
+            (
+                "variants[0].option_values: 2 given",
+                with(&|p| p.variants[0].option_values = vec!["a".into(), "b".into()]),
+            ),
             ("variants[0].identifiers[0].value", with(&|p| p.variants[0].identifiers = vec![gtin("4006381333932")])),
-            ("variants[1].identifiers[0]: `036", with(&|p| {
-                p.variants[0].identifiers = vec![gtin("0036000291452")];
-                p.variants[1].identifiers = vec![gtin("036000291452")];
-            })),
-            ("attributes[0].name", with(&|p| p.attributes = vec![Attribute { name: String::new(), value: "x".into() }])),
-            ("product `lamp`", with(&|p| p.attributes = (0..100).map(|n| Attribute { name: n.to_string(), value: "ü".repeat(2000) }).collect())),
+            (
+                "variants[1].identifiers[0]: `036",
+                with(&|p| {
+                    p.variants[0].identifiers = vec![gtin("0036000291452")];
+                    p.variants[1].identifiers = vec![gtin("036000291452")];
+                }),
+            ),
+            (
+                "attributes[0].name",
+                with(&|p| p.attributes = vec![Attribute { name: String::new(), value: "x".into() }]),
+            ),
+            (
+                "product `lamp`",
+                with(&|p| {
+                    p.attributes =
+                        (0..100).map(|n| Attribute { name: n.to_string(), value: "ü".repeat(2000) }).collect()
+                }),
+            ),
         ];
         for (expected, product) in cases {
             match product.check() {
@@ -444,7 +517,12 @@ pub(crate) mod tests {
 
     #[test]
     fn prose_is_trimmed_and_empty_options_vanish() {
-        let mut lamp = Product { title: " Lamp\n".into(), brand: Some(" ".into()), category: Some(String::new()), ..product("l", "", &["L"]) };
+        let mut lamp = Product {
+            title: " Lamp\n".into(),
+            brand: Some(" ".into()),
+            category: Some(String::new()),
+            ..product("l", "", &["L"])
+        };
         lamp.trim();
         assert_eq!((lamp.title.as_str(), lamp.brand, lamp.category), ("Lamp", None, None));
     }
@@ -459,7 +537,8 @@ pub(crate) mod tests {
 
     #[test]
     fn words_come_from_title_brand_skus_and_numbers() {
-        let mut lamp = Product { brand: Some("Böhm & Söhne".into()), ..product("l", "Desk Lamp, large", &["DL-100"]) };
+        let mut lamp =
+            Product { brand: Some("Böhm & Söhne".into()), ..product("l", "Desk Lamp, large", &["DL-100"]) };
         lamp.variants[0].identifiers = vec![gtin("4006381333931")];
         let words: Vec<String> = lamp.words().into_iter().collect();
         assert_eq!(words, ["100", "4006381333931", "bohm", "desk", "dl", "lamp", "large", "sohne"]);

@@ -59,7 +59,8 @@ pub(crate) trait Indexes {
     /// Rows whose word begins with `prefix`, ascending, after `after`.
     fn words(&self, prefix: &str, after: Option<&WordRow>, limit: u32) -> Result<Vec<WordRow>, Error>;
     /// Rows of a scope and status, ascending, after `after`.
-    fn titles(&self, scope: &str, status: Status, after: Option<&TitleRow>, limit: u32) -> Result<Vec<TitleRow>, Error>;
+    fn titles(&self, scope: &str, status: Status, after: Option<&TitleRow>, limit: u32)
+    -> Result<Vec<TitleRow>, Error>;
     /// The products with these ids, in their order.
     fn products(&self, ids: &[String]) -> Result<Vec<Option<Product>>, Error>;
 }
@@ -86,7 +87,11 @@ pub(crate) fn search(indexes: &impl Indexes, query: &Query) -> Result<Page, Erro
     let words = query_words(&query.text);
     if words.is_empty() {
         // A text of punctuation alone finds nothing; only an empty one lists everything.
-        return if query.text.trim().is_empty() { browse(indexes, query, cursor) } else { Ok(Page { products: vec![], next_cursor: None }) };
+        return if query.text.trim().is_empty() {
+            browse(indexes, query, cursor)
+        } else {
+            Ok(Page { products: vec![], next_cursor: None })
+        };
     }
     find(indexes, query, &words, cursor)
 }
@@ -113,7 +118,9 @@ fn browse(indexes: &impl Indexes, query: &Query, cursor: Option<Cursor>) -> Resu
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next_cursor = match rows.last() {
-        Some(last) if more => Some(encode_cursor(&Cursor::Titles { title: last.title_key.clone(), id: last.product_id.clone() })?),
+        Some(last) if more => {
+            Some(encode_cursor(&Cursor::Titles { title: last.title_key.clone(), id: last.product_id.clone() })?)
+        }
         _ => None,
     };
     let ids: Vec<String> = rows.into_iter().map(|row| row.product_id).collect();
@@ -124,7 +131,9 @@ fn browse(indexes: &impl Indexes, query: &Query, cursor: Option<Cursor>) -> Resu
 fn find(indexes: &impl Indexes, query: &Query, words: &[String], cursor: Option<Cursor>) -> Result<Page, Error> {
     let (driver, mut after) = match cursor {
         None => (rarest(indexes, words)?, None),
-        Some(Cursor::Words { driver, word, id }) if words.contains(&driver) => (driver, Some(WordRow { word, product_id: id })),
+        Some(Cursor::Words { driver, word, id }) if words.contains(&driver) => {
+            (driver, Some(WordRow { word, product_id: id }))
+        }
         Some(_) => return Err(foreign_cursor()),
     };
     let limit = query.limit as usize;
@@ -195,8 +204,11 @@ fn query_words(text: &str) -> Vec<String> {
     distinct.sort();
     distinct.dedup();
     // `lam` beside `lamp` says nothing more.
-    let narrow: Vec<String> =
-        distinct.iter().filter(|word| !distinct.iter().any(|other| other != *word && other.starts_with(word.as_str()))).cloned().collect();
+    let narrow: Vec<String> = distinct
+        .iter()
+        .filter(|word| !distinct.iter().any(|other| other != *word && other.starts_with(word.as_str())))
+        .cloned()
+        .collect();
     narrow.into_iter().take(QUERY_WORDS_MAX).collect()
 }
 
@@ -265,4 +277,3 @@ pub(crate) fn decode_cursor<T: serde::de::DeserializeOwned>(text: &str) -> Resul
 pub(crate) fn foreign_cursor() -> Error {
     Error::Invalid("cursor: it does not belong to this query; leave it out to begin at the first page".into())
 }
-

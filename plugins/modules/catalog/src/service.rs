@@ -27,8 +27,12 @@ impl wit::Guest for Catalog {
     fn search_products(query: wit::ProductQuery) -> Result<wit::ProductPage, wit::CatalogError> {
         answer(|| {
             let wit::ProductQuery { text, category, status, cursor, limit } = query;
-            let page = search::search(&Store, &Query { text, category, status: status.map(Into::into), cursor, limit })?;
-            Ok(wit::ProductPage { products: page.products.into_iter().map(Into::into).collect(), next_cursor: page.next_cursor })
+            let page =
+                search::search(&Store, &Query { text, category, status: status.map(Into::into), cursor, limit })?;
+            Ok(wit::ProductPage {
+                products: page.products.into_iter().map(Into::into).collect(),
+                next_cursor: page.next_cursor,
+            })
         })
     }
 
@@ -55,10 +59,18 @@ impl wit::Guest for Catalog {
         answer(|| Ok(catalog::find_listing(&Store, &channel, &account, &external_id)?.into()))
     }
 
-    fn list_listings(channel: String, account: String, cursor: Option<String>, limit: u32) -> Result<wit::ListingPage, wit::CatalogError> {
+    fn list_listings(
+        channel: String,
+        account: String,
+        cursor: Option<String>,
+        limit: u32,
+    ) -> Result<wit::ListingPage, wit::CatalogError> {
         answer(|| {
             let page = listing::page(&Store, &channel, &account, cursor.as_deref(), limit)?;
-            Ok(wit::ListingPage { listings: page.listings.into_iter().map(Into::into).collect(), next_cursor: page.next_cursor })
+            Ok(wit::ListingPage {
+                listings: page.listings.into_iter().map(Into::into).collect(),
+                next_cursor: page.next_cursor,
+            })
         })
     }
 }

@@ -59,7 +59,8 @@ impl Plugin for Pricing {
         let Some(due) = PRICE_DUE.read(&job)? else {
             return Err(HandlerError::permanent(format!("there is no job `{}`", job.name)));
         };
-        let (changed, next) = pricing::price_due(&Store, &due.price_list, &due.sku, now_ms()).map_err(kontor_sdk::Error::from)?;
+        let (changed, next) =
+            pricing::price_due(&Store, &due.price_list, &due.sku, now_ms()).map_err(kontor_sdk::Error::from)?;
         PRICE_CHANGED.emit(&changed.sku, &changed)?;
         if let Some(instant_ms) = next {
             await_price(due, instant_ms)?;

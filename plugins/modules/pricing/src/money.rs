@@ -6,7 +6,8 @@ use crate::error::Error;
 
 /// Currencies without minor digits.
 const NO_DIGITS: [&str; 17] = [
-    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF",
+    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF",
+    "XPF",
 ];
 /// Currencies with three minor digits.
 const THREE_DIGITS: [&str; 7] = ["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"];
@@ -31,7 +32,9 @@ pub(crate) fn check_currency(currency: &str) -> Result<(), Error> {
     if currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
         Ok(())
     } else {
-        Err(Error::Invalid(format!("currency: `{currency}` is no ISO 4217 code; write three upper-case letters such as EUR")))
+        Err(Error::Invalid(format!(
+            "currency: `{currency}` is no ISO 4217 code; write three upper-case letters such as EUR"
+        )))
     }
 }
 
@@ -50,7 +53,11 @@ pub(crate) fn display(amount_minor: i64, currency: &str) -> String {
 /// negative total is divided as its absolute value. Weights that are all 0 count as equal.
 pub(crate) fn allocate(total: i64, weights: &[i64]) -> Result<Vec<i64>, Error> {
     if weights.is_empty() {
-        return if total == 0 { Ok(Vec::new()) } else { Err(Error::Invalid("there is nothing to spread an amount over".into())) };
+        return if total == 0 {
+            Ok(Vec::new())
+        } else {
+            Err(Error::Invalid("there is nothing to spread an amount over".into()))
+        };
     }
     if weights.iter().any(|weight| *weight < 0) {
         return Err(Error::Invalid("an amount cannot be spread over negative amounts".into()));

@@ -42,7 +42,10 @@ impl PriceList {
         check_text("name", &self.name, 100)?;
         check_currency(&self.currency)?;
         if self.channels.len() > CHANNELS_MAX {
-            return Err(Error::Invalid(format!("channels: {} given, at most {CHANNELS_MAX} are allowed", self.channels.len())));
+            return Err(Error::Invalid(format!(
+                "channels: {} given, at most {CHANNELS_MAX} are allowed",
+                self.channels.len()
+            )));
         }
         for (index, channel) in self.channels.iter().enumerate() {
             check_key(&format!("channels[{index}]"), channel)?;
@@ -62,7 +65,10 @@ impl PriceList {
             )));
         }
         if has_prices && self.basis != earlier.basis {
-            return Err(Error::Invalid(format!("basis: list `{}` has prices of the other basis already; make another list", self.id)));
+            return Err(Error::Invalid(format!(
+                "basis: list `{}` has prices of the other basis already; make another list",
+                self.id
+            )));
         }
         Ok(())
     }
@@ -84,7 +90,10 @@ impl Price {
         check_id("price_list", &self.price_list)?;
         check_key("sku", &self.sku)?;
         if self.amount_minor < 0 {
-            return Err(Error::Invalid(format!("amount_minor: {} for SKU `{}`; a price is 0 or more", self.amount_minor, self.sku)));
+            return Err(Error::Invalid(format!(
+                "amount_minor: {} for SKU `{}`; a price is 0 or more",
+                self.amount_minor, self.sku
+            )));
         }
         if self.valid_to_ms.is_some_and(|end| end <= self.valid_from_ms) {
             return Err(Error::Invalid(format!("valid_to_ms: for SKU `{}` it must lie after valid_from_ms", self.sku)));
@@ -123,9 +132,12 @@ impl Windows {
             }
             Err(place) => self.windows.insert(place, window),
         }
-        self.windows.retain(|existing| existing.valid_to_ms.is_none_or(|end| end.saturating_add(ENDED_KEPT_MS) > now_ms));
+        self.windows
+            .retain(|existing| existing.valid_to_ms.is_none_or(|end| end.saturating_add(ENDED_KEPT_MS) > now_ms));
         if self.windows.len() > WINDOWS_MAX {
-            return Err(Error::Invalid(format!("valid_from_ms: the SKU has {WINDOWS_MAX} prices over time in this list already; let one replace another by the same valid_from_ms")));
+            return Err(Error::Invalid(format!(
+                "valid_from_ms: the SKU has {WINDOWS_MAX} prices over time in this list already; let one replace another by the same valid_from_ms"
+            )));
         }
         Ok(true)
     }
@@ -180,7 +192,9 @@ pub(crate) fn check_country(country: &str) -> Result<(), Error> {
     if country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase()) {
         Ok(())
     } else {
-        Err(Error::Invalid(format!("country: `{country}` is no ISO 3166-1 code; write two upper-case letters such as DE")))
+        Err(Error::Invalid(format!(
+            "country: `{country}` is no ISO 3166-1 code; write two upper-case letters such as DE"
+        )))
     }
 }
 
@@ -200,20 +214,32 @@ pub(crate) fn check_text(field: &str, text: &str, characters_max: usize) -> Resu
 pub(crate) fn check_key(field: &str, text: &str) -> Result<(), Error> {
     check_text(field, text, 64)?;
     if text.len() > KEY_BYTES_MAX {
-        return Err(Error::Invalid(format!("{field}: has {} bytes in UTF-8, at most {KEY_BYTES_MAX} are allowed", text.len())));
+        return Err(Error::Invalid(format!(
+            "{field}: has {} bytes in UTF-8, at most {KEY_BYTES_MAX} are allowed",
+            text.len()
+        )));
     }
     Ok(())
 }
 
 /// Refuses an id that is not 1 to 32 characters `[a-z0-9-]`.
 pub(crate) fn check_id(field: &str, id: &str) -> Result<(), Error> {
-    let fits = (1..=32).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    if fits { Ok(()) } else { Err(Error::Invalid(format!("{field}: `{id}` is not 1 to 32 characters of a-z, 0-9 and -"))) }
+    let fits = (1..=32).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if fits {
+        Ok(())
+    } else {
+        Err(Error::Invalid(format!("{field}: `{id}` is not 1 to 32 characters of a-z, 0-9 and -")))
+    }
 }
 
 /// Refuses more than a call may carry.
 pub(crate) fn check_batch(what: &str, count: usize) -> Result<(), Error> {
-    if count > BATCH_MAX { Err(Error::Invalid(format!("{what}: {count} given, at most {BATCH_MAX} in one call"))) } else { Ok(()) }
+    if count > BATCH_MAX {
+        Err(Error::Invalid(format!("{what}: {count} given, at most {BATCH_MAX} in one call")))
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -290,13 +316,24 @@ mod tests {
         assert!(dollars.check_replaces(&list(), false).is_ok());
         assert!(PriceList { basis: PriceBasis::Net, ..list() }.check_replaces(&list(), true).is_err());
 
-        let price = Price { price_list: "default".into(), sku: "A-1".into(), amount_minor: 0, valid_from_ms: 0, valid_to_ms: None };
+        let price = Price {
+            price_list: "default".into(),
+            sku: "A-1".into(),
+            amount_minor: 0,
+            valid_from_ms: 0,
+            valid_to_ms: None,
+        };
         assert!(price.check().is_ok());
         assert!(Price { amount_minor: -1, ..price.clone() }.check().is_err());
         assert!(Price { valid_from_ms: 5, valid_to_ms: Some(5), ..price.clone() }.check().is_err());
         assert!(Price { sku: " A".into(), ..price }.check().is_err());
 
-        let rate = TaxRate { country: "DE".into(), tax_class: "standard".into(), rate_basis_points: 1900, name: "VAT 19 %".into() };
+        let rate = TaxRate {
+            country: "DE".into(),
+            tax_class: "standard".into(),
+            rate_basis_points: 1900,
+            name: "VAT 19 %".into(),
+        };
         assert!(rate.check().is_ok());
         assert!(TaxRate { country: "de".into(), ..rate.clone() }.check().is_err());
         assert!(TaxRate { rate_basis_points: 10_001, ..rate }.check().is_err());

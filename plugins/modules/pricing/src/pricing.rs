@@ -5,7 +5,8 @@
 
 use crate::error::Error;
 use crate::price_list::{
-    DEFAULT_LIST, Price, PriceList, TaxRate, Window, Windows, ZERO_CLASS, check_batch, check_country, check_id, check_key,
+    DEFAULT_LIST, Price, PriceList, TaxRate, Window, Windows, ZERO_CLASS, check_batch, check_country, check_id,
+    check_key,
 };
 use crate::quote::{LINES_MAX, PricedLine, Quote, Terms, quote};
 use crate::tax::{PriceBasis, RoundingLevel, RoundingMode};
@@ -35,7 +36,15 @@ pub(crate) struct DefaultTerms {
 impl Config {
     fn default_list(&self) -> PriceList {
         let DefaultTerms { currency, basis, tax_rounding, rounding } = self.default_list.clone();
-        PriceList { id: DEFAULT_LIST.into(), name: "Default".into(), currency, basis, tax_rounding, rounding, channels: vec![] }
+        PriceList {
+            id: DEFAULT_LIST.into(),
+            name: "Default".into(),
+            currency,
+            basis,
+            tax_rounding,
+            rounding,
+            channels: vec![],
+        }
     }
 }
 
@@ -136,13 +145,17 @@ pub(crate) fn upsert_list(tables: &impl Tables, new: &PriceList) -> Result<(), E
     match &old {
         Some(old) => new.check_replaces(old, tables.has_prices(&new.id)?)?,
         None if tables.lists()?.len() >= LISTS_MAX => {
-            return Err(Error::Invalid(format!("id: there are {LISTS_MAX} price lists already, the most there can be")));
+            return Err(Error::Invalid(format!(
+                "id: there are {LISTS_MAX} price lists already, the most there can be"
+            )));
         }
         None => {}
     }
     for channel in &new.channels {
         if let Some(other) = tables.list_of_channel(channel)?.filter(|other| *other != new.id) {
-            return Err(Error::Invalid(format!("channels: `{channel}` sells by list `{other}` already; take it out there first")));
+            return Err(Error::Invalid(format!(
+                "channels: `{channel}` sells by list `{other}` already; take it out there first"
+            )));
         }
     }
     for gone in old.iter().flat_map(|old| &old.channels).filter(|channel| !new.channels.contains(channel)) {
@@ -182,7 +195,13 @@ pub(crate) struct PricesSet {
     pub(crate) due: Vec<(String, String, u64)>,
 }
 
-fn set_prices_of(tables: &impl Tables, list: &PriceList, prices: &[&Price], now_ms: u64, set: &mut PricesSet) -> Result<(), Error> {
+fn set_prices_of(
+    tables: &impl Tables,
+    list: &PriceList,
+    prices: &[&Price],
+    now_ms: u64,
+    set: &mut PricesSet,
+) -> Result<(), Error> {
     let mut by_sku: BTreeMap<&str, Vec<&Price>> = BTreeMap::new();
     for price in prices {
         by_sku.entry(&price.sku).or_default().push(price);
@@ -192,7 +211,11 @@ fn set_prices_of(tables: &impl Tables, list: &PriceList, prices: &[&Price], now_
         let old = stored.unwrap_or_default();
         let mut new = old.clone();
         for price in prices {
-            let window = Window { amount_minor: price.amount_minor, valid_from_ms: price.valid_from_ms, valid_to_ms: price.valid_to_ms };
+            let window = Window {
+                amount_minor: price.amount_minor,
+                valid_from_ms: price.valid_from_ms,
+                valid_to_ms: price.valid_to_ms,
+            };
             if new.set(window, now_ms)? {
                 set.changed += 1;
                 tables.note(&list.id, sku, &window, now_ms)?;
@@ -224,20 +247,35 @@ fn price_changed(list: &PriceList, sku: &str, amount_minor: Option<i64>) -> Pric
 }
 
 /// A validity began or ended: what to tell, and when the next one does.
-pub(crate) fn price_due(tables: &impl Tables, list_id: &str, sku: &str, now_ms: u64) -> Result<(PriceChanged, Option<u64>), Error> {
+pub(crate) fn price_due(
+    tables: &impl Tables,
+    list_id: &str,
+    sku: &str,
+    now_ms: u64,
+) -> Result<(PriceChanged, Option<u64>), Error> {
     let list = list(tables, list_id)?;
     let windows = tables.windows(list_id, &[sku.to_owned()])?.into_iter().flatten().next().unwrap_or_default();
     Ok((price_changed(&list, sku, windows.at(now_ms)), windows.next_change_after(now_ms)))
 }
 
 /// Prices of SKUs in a channel now; those without one are left out.
-pub(crate) fn shelf_prices(tables: &impl Tables, channel: &str, skus: &[String], now_ms: u64) -> Result<Vec<ShelfPrice>, Error> {
+pub(crate) fn shelf_prices(
+    tables: &impl Tables,
+    channel: &str,
+    skus: &[String],
+    now_ms: u64,
+) -> Result<Vec<ShelfPrice>, Error> {
     check_batch("skus", skus.len())?;
     let list = list_of_channel(tables, channel)?;
     let found = skus.iter().zip(tables.windows(&list.id, skus)?);
     Ok(found
         .filter_map(|(sku, windows)| windows?.at(now_ms).map(|amount_minor| (sku, amount_minor)))
-        .map(|(sku, amount_minor)| ShelfPrice { sku: sku.clone(), amount_minor, currency: list.currency.clone(), basis: list.basis })
+        .map(|(sku, amount_minor)| ShelfPrice {
+            sku: sku.clone(),
+            amount_minor,
+            currency: list.currency.clone(),
+            basis: list.basis,
+        })
         .collect())
 }
 
@@ -251,7 +289,8 @@ pub(crate) fn set_rates(tables: &impl Tables, rates: &[TaxRate]) -> Result<(), E
 /// All rates, by country and class: what was set, over what is configured.
 pub(crate) fn rates(tables: &impl Tables) -> Result<Vec<TaxRate>, Error> {
     let all = tables.config()?.tax_rates.into_iter().chain(tables.all_rates()?);
-    let by_key: BTreeMap<(String, String), TaxRate> = all.map(|rate| ((rate.country.clone(), rate.tax_class.clone()), rate)).collect();
+    let by_key: BTreeMap<(String, String), TaxRate> =
+        all.map(|rate| ((rate.country.clone(), rate.tax_class.clone()), rate)).collect();
     Ok(by_key.into_values().collect())
 }
 
@@ -274,8 +313,13 @@ pub(crate) fn quote_basket(tables: &impl Tables, basket: &Basket, now_ms: u64) -
         unit_price_minor,
         rate_basis_points: rates.get(line.tax_class.as_str()).copied().unwrap_or_default(),
     });
-    let terms =
-        Terms { price_list: list.id.clone(), currency: list.currency.clone(), basis: list.basis, level: list.tax_rounding, mode: list.rounding };
+    let terms = Terms {
+        price_list: list.id.clone(),
+        currency: list.currency.clone(),
+        basis: list.basis,
+        level: list.tax_rounding,
+        mode: list.rounding,
+    };
     quote(&terms, &lines.collect::<Vec<_>>(), basket.discount_minor, basket.shipping_minor)
 }
 
@@ -284,14 +328,18 @@ fn unit_prices(tables: &impl Tables, list: &PriceList, basket: &Basket, now_ms: 
     for (index, line) in basket.lines.iter().enumerate() {
         check_key(&format!("lines[{index}].sku"), &line.sku)?;
     }
-    let asked: Vec<String> = basket.lines.iter().filter(|line| line.unit_price_minor.is_none()).map(|line| line.sku.clone()).collect();
+    let asked: Vec<String> =
+        basket.lines.iter().filter(|line| line.unit_price_minor.is_none()).map(|line| line.sku.clone()).collect();
     let mut found = if asked.is_empty() { vec![] } else { tables.windows(&list.id, &asked)? }.into_iter();
     let mut prices = Vec::with_capacity(basket.lines.len());
     for line in &basket.lines {
         prices.push(match line.unit_price_minor {
             Some(fixed) => fixed,
             None => found.next().flatten().and_then(|windows| windows.at(now_ms)).ok_or_else(|| {
-                Error::NotFound(format!("SKU `{}` has no price in list `{}` now; set one, or take the line out", line.sku, list.id))
+                Error::NotFound(format!(
+                    "SKU `{}` has no price in list `{}` now; set one, or take the line out",
+                    line.sku, list.id
+                ))
             })?,
         });
     }
@@ -300,7 +348,8 @@ fn unit_prices(tables: &impl Tables, list: &PriceList, basket: &Basket, now_ms: 
 
 /// The rate of each tax class in the basket.
 fn rates_of<'a>(tables: &impl Tables, basket: &'a Basket) -> Result<BTreeMap<&'a str, u32>, Error> {
-    let mut rates: BTreeMap<&str, Option<u32>> = basket.lines.iter().map(|line| (line.tax_class.as_str(), None)).collect();
+    let mut rates: BTreeMap<&str, Option<u32>> =
+        basket.lines.iter().map(|line| (line.tax_class.as_str(), None)).collect();
     let classes: Vec<String> = rates.keys().map(|class| (*class).to_owned()).collect();
     for class in &classes {
         check_key("tax_class", class)?;
@@ -318,8 +367,12 @@ fn rates_of<'a>(tables: &impl Tables, basket: &'a Basket) -> Result<BTreeMap<&'a
     rates
         .into_iter()
         .map(|(class, rate)| {
-            rate.map(|rate| (class, rate))
-                .ok_or_else(|| Error::NotFound(format!("tax rate of class `{class}` in country {}; set one to sell there", basket.country)))
+            rate.map(|rate| (class, rate)).ok_or_else(|| {
+                Error::NotFound(format!(
+                    "tax rate of class `{class}` in country {}; set one to sell there",
+                    basket.country
+                ))
+            })
         })
         .collect()
 }

@@ -102,7 +102,14 @@ fn basket(channel: &str, lines: &[(&str, i64, &str)]) -> Basket {
         unit_price_minor: None,
     };
     let lines = lines.iter().enumerate().map(line).collect();
-    Basket { channel: channel.into(), price_list: None, country: "DE".into(), lines, discount_minor: 0, shipping_minor: 0 }
+    Basket {
+        channel: channel.into(),
+        price_list: None,
+        country: "DE".into(),
+        lines,
+        discount_minor: 0,
+        shipping_minor: 0,
+    }
 }
 
 #[test]
@@ -113,14 +120,24 @@ fn channels_sell_by_their_list_and_others_by_default() {
     let total = |channel| quote_basket(&memory, &basket(channel, &[("A", 1, "standard")]), 0).unwrap();
     assert_eq!((total("web").total_minor, total("web").price_list), (1190, "default".into()));
     assert_eq!((total("b2b").total_minor, total("b2b").price_list), (1190, "trade".into()));
-    assert_eq!(shelf_prices(&memory, "b2b", &["A".into(), "?".into()], 0).unwrap().iter().map(|p| p.amount_minor).collect::<Vec<_>>(), [1000]);
+    assert_eq!(
+        shelf_prices(&memory, "b2b", &["A".into(), "?".into()], 0)
+            .unwrap()
+            .iter()
+            .map(|p| p.amount_minor)
+            .collect::<Vec<_>>(),
+        [1000]
+    );
 
     let taken = upsert_list(&memory, &net_list("other", &["b2b"])).unwrap_err();
     assert!(matches!(taken, Error::Invalid(text) if text.contains("`trade`")));
     upsert_list(&memory, &net_list("trade", &[])).unwrap();
     upsert_list(&memory, &net_list("other", &["b2b"])).unwrap();
     assert_eq!(list_of_channel(&memory, "b2b").unwrap().id, "other");
-    assert_eq!(lists(&memory).unwrap().iter().map(|list| list.id.as_str()).collect::<Vec<_>>(), ["default", "other", "trade"]);
+    assert_eq!(
+        lists(&memory).unwrap().iter().map(|list| list.id.as_str()).collect::<Vec<_>>(),
+        ["default", "other", "trade"]
+    );
 }
 
 #[test]
@@ -138,7 +155,11 @@ fn setting_prices_tells_what_changed_now_and_what_will() {
     let memory = Memory::default();
     let set = set_prices(&memory, &[price("default", "A", 1000), price("default", "B", 500)], 50).unwrap();
     assert_eq!((set.changed, set.news.len(), set.due.len()), (2, 2, 0));
-    assert_eq!(set_prices(&memory, &[price("default", "A", 1000)], 60).unwrap(), PricesSet::default(), "the same again is no news");
+    assert_eq!(
+        set_prices(&memory, &[price("default", "A", 1000)], 60).unwrap(),
+        PricesSet::default(),
+        "the same again is no news"
+    );
 
     let sale = Price { valid_from_ms: 100, valid_to_ms: Some(200), ..price("default", "A", 800) };
     let set = set_prices(&memory, &[sale], 60).unwrap();
@@ -160,9 +181,17 @@ fn what_is_missing_is_named() {
     let refuse = |basket: Basket| quote_basket(&memory, &basket, 0).unwrap_err();
     assert!(matches!(refuse(basket("web", &[("B", 1, "standard")])), Error::NotFound(text) if text.contains("`B`")));
     assert!(matches!(refuse(basket("web", &[("A", 1, "luxury")])), Error::NotFound(text) if text.contains("`luxury`")));
-    assert!(matches!(refuse(Basket { country: "US".into(), ..basket("web", &[("A", 1, "standard")]) }), Error::NotFound(text) if text.contains("US")));
-    assert!(matches!(refuse(Basket { country: "Germany".into(), ..basket("web", &[("A", 1, "standard")]) }), Error::Invalid(_)));
-    assert!(matches!(refuse(Basket { price_list: Some("none".into()), ..basket("web", &[("A", 1, "standard")]) }), Error::NotFound(_)));
+    assert!(
+        matches!(refuse(Basket { country: "US".into(), ..basket("web", &[("A", 1, "standard")]) }), Error::NotFound(text) if text.contains("US"))
+    );
+    assert!(matches!(
+        refuse(Basket { country: "Germany".into(), ..basket("web", &[("A", 1, "standard")]) }),
+        Error::Invalid(_)
+    ));
+    assert!(matches!(
+        refuse(Basket { price_list: Some("none".into()), ..basket("web", &[("A", 1, "standard")]) }),
+        Error::NotFound(_)
+    ));
     assert!(matches!(refuse(basket("web", &[])), Error::Invalid(_)));
 }
 
@@ -170,12 +199,25 @@ fn what_is_missing_is_named() {
 fn rates_that_are_set_win_over_configured_ones() {
     let memory = Memory::default();
     set_prices(&memory, &[price("default", "A", 1000)], 0).unwrap();
-    let rate = |class: &str| quote_basket(&memory, &basket("web", &[("A", 1, class)]), 0).unwrap().lines[0].rate_basis_points;
+    let rate =
+        |class: &str| quote_basket(&memory, &basket("web", &[("A", 1, class)]), 0).unwrap().lines[0].rate_basis_points;
     assert_eq!((rate("standard"), rate("reduced"), rate("zero")), (1900, 700, 0));
-    let changed = TaxRate { country: "DE".into(), tax_class: "standard".into(), rate_basis_points: 1600, name: "MwSt. 16 %".into() };
+    let changed = TaxRate {
+        country: "DE".into(),
+        tax_class: "standard".into(),
+        rate_basis_points: 1600,
+        name: "MwSt. 16 %".into(),
+    };
     set_rates(&memory, std::slice::from_ref(&changed)).unwrap();
     assert_eq!(rate("standard"), 1600);
-    assert_eq!(rates(&memory).unwrap().iter().filter(|rate| rate.country == "DE" && rate.tax_class == "standard").collect::<Vec<_>>(), [&changed]);
+    assert_eq!(
+        rates(&memory)
+            .unwrap()
+            .iter()
+            .filter(|rate| rate.country == "DE" && rate.tax_class == "standard")
+            .collect::<Vec<_>>(),
+        [&changed]
+    );
     assert!(set_rates(&memory, &[TaxRate { rate_basis_points: 20_000, ..changed }]).is_err());
 }
 
@@ -193,6 +235,7 @@ fn a_quote_reads_few_keys() {
     let prices: Vec<Price> = (0..200).map(|n| price("default", &format!("S{n}"), 100)).collect();
     set_prices(&memory, &prices, 0).unwrap();
     memory.keys_read.set(0);
-    quote_basket(&memory, &basket("web", &[("S1", 1, "standard"), ("S2", 1, "standard"), ("S3", 1, "reduced")]), 0).unwrap();
+    quote_basket(&memory, &basket("web", &[("S1", 1, "standard"), ("S2", 1, "standard"), ("S3", 1, "reduced")]), 0)
+        .unwrap();
     assert_eq!(memory.keys_read.get(), 1 + 1 + 3 + 2, "channel, list, three prices, two rates");
 }

@@ -88,7 +88,12 @@ struct Part {
 }
 
 /// Prices a basket.
-pub(crate) fn quote(terms: &Terms, lines: &[PricedLine], discount_minor: i64, shipping_minor: i64) -> Result<Quote, Error> {
+pub(crate) fn quote(
+    terms: &Terms,
+    lines: &[PricedLine],
+    discount_minor: i64,
+    shipping_minor: i64,
+) -> Result<Quote, Error> {
     check(lines, discount_minor, shipping_minor)?;
     // The canonical order: by SKU, then line id. Results go back to the caller's order at the end.
     let mut order: Vec<usize> = (0..lines.len()).collect();
@@ -108,7 +113,11 @@ pub(crate) fn quote(terms: &Terms, lines: &[PricedLine], discount_minor: i64, sh
     let goods_parts: Vec<Part> = sorted
         .iter()
         .zip(before.iter().zip(&discounts))
-        .map(|(line, (amount, discount))| Part { rate_basis_points: line.rate_basis_points, quantity: line.quantity, amount: amount - discount })
+        .map(|(line, (amount, discount))| Part {
+            rate_basis_points: line.rate_basis_points,
+            quantity: line.quantity,
+            amount: amount - discount,
+        })
         .collect();
     let shipping_parts = spread_shipping(&goods_parts, shipping_minor)?;
 
@@ -163,17 +172,25 @@ fn check(lines: &[PricedLine], discount_minor: i64, shipping_minor: i64) -> Resu
             return Err(Error::Invalid(format!("lines[{index}].line_id: `{}` is there twice", line.line_id)));
         }
         if !(1..=QUANTITY_MAX).contains(&line.quantity) {
-            return Err(Error::Invalid(format!("lines[{index}].quantity: {}; 1 to {QUANTITY_MAX} are allowed", line.quantity)));
+            return Err(Error::Invalid(format!(
+                "lines[{index}].quantity: {}; 1 to {QUANTITY_MAX} are allowed",
+                line.quantity
+            )));
         }
         if line.unit_price_minor < 0 {
-            return Err(Error::Invalid(format!("lines[{index}].unit_price_minor: {}; a price is 0 or more", line.unit_price_minor)));
+            return Err(Error::Invalid(format!(
+                "lines[{index}].unit_price_minor: {}; a price is 0 or more",
+                line.unit_price_minor
+            )));
         }
     }
     Ok(())
 }
 
 fn line_amount(line: &PricedLine) -> Result<i64, Error> {
-    line.unit_price_minor.checked_mul(line.quantity).ok_or_else(|| Error::too_large(&format!("line `{}`", line.line_id)))
+    line.unit_price_minor
+        .checked_mul(line.quantity)
+        .ok_or_else(|| Error::too_large(&format!("line `{}`", line.line_id)))
 }
 
 fn sum(amounts: &[i64], what: &str) -> Result<i64, Error> {
@@ -196,7 +213,12 @@ fn spread_shipping(goods: &[Part], shipping_minor: i64) -> Result<Vec<Part>, Err
     }
     let weights: Vec<i64> = worth.values().copied().collect();
     let shares = allocate(shipping_minor, &weights)?;
-    Ok(worth.keys().zip(shares).filter(|(_, amount)| *amount > 0).map(|(rate, amount)| Part { rate_basis_points: *rate, quantity: 1, amount }).collect())
+    Ok(worth
+        .keys()
+        .zip(shares)
+        .filter(|(_, amount)| *amount > 0)
+        .map(|(rate, amount)| Part { rate_basis_points: *rate, quantity: 1, amount })
+        .collect())
 }
 
 /// The sides of every part, in their order, rounded at the level that the terms name.
@@ -207,9 +229,10 @@ fn tax_parts(terms: &Terms, groups: &[&[Part]]) -> Result<Vec<Sides>, Error> {
             .iter()
             .map(|part| tax_by_unit(part.amount, part.quantity, part.rate_basis_points, terms.basis, terms.mode))
             .collect::<Result<_, Error>>()?,
-        RoundingLevel::Line => {
-            parts.iter().map(|part| tax(part.amount, part.rate_basis_points, terms.basis, terms.mode)).collect::<Result<_, Error>>()?
-        }
+        RoundingLevel::Line => parts
+            .iter()
+            .map(|part| tax(part.amount, part.rate_basis_points, terms.basis, terms.mode))
+            .collect::<Result<_, Error>>()?,
         RoundingLevel::Document => document_taxes(terms, &parts)?,
     };
     parts.iter().zip(taxes).map(|(part, tax)| Sides::new(part.amount, tax, terms.basis)).collect()
@@ -239,7 +262,11 @@ fn undiscounted_gross(terms: &Terms, lines: &[&PricedLine], amounts: &[i64]) -> 
     let parts: Vec<Part> = lines
         .iter()
         .zip(amounts)
-        .map(|(line, amount)| Part { rate_basis_points: line.rate_basis_points, quantity: line.quantity, amount: *amount })
+        .map(|(line, amount)| Part {
+            rate_basis_points: line.rate_basis_points,
+            quantity: line.quantity,
+            amount: *amount,
+        })
         .collect();
     Ok(sum_sides(&tax_parts(terms, &[&parts])?)?.gross)
 }
@@ -260,7 +287,8 @@ fn quote_line(line: &PricedLine, discount_minor: i64, sides: Sides) -> QuoteLine
 
 fn shipping_line(parts: &[Part], sides: &[Sides], shipping_minor: i64) -> Result<QuoteLine, Error> {
     let total = sum_sides(sides)?;
-    let largest = parts.iter().max_by_key(|part| (part.amount, part.rate_basis_points)).map_or(0, |part| part.rate_basis_points);
+    let largest =
+        parts.iter().max_by_key(|part| (part.amount, part.rate_basis_points)).map_or(0, |part| part.rate_basis_points);
     Ok(QuoteLine {
         line_id: SHIPPING_LINE.into(),
         sku: String::new(),
@@ -282,7 +310,12 @@ fn total_by_rate<'a>(parts: impl Iterator<Item = (&'a Part, &'a Sides)>) -> Resu
     }
     Ok(totals
         .into_iter()
-        .map(|(rate, sides)| TaxTotal { rate_basis_points: rate, net_minor: sides.net, tax_minor: sides.tax, gross_minor: sides.gross })
+        .map(|(rate, sides)| TaxTotal {
+            rate_basis_points: rate,
+            net_minor: sides.net,
+            tax_minor: sides.tax,
+            gross_minor: sides.gross,
+        })
         .collect())
 }
 

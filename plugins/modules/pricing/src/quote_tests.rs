@@ -52,7 +52,10 @@ fn shipping_is_taxed_as_the_goods_are() {
     let lines = [line("book", 1, 1000, 700), line("lamp", 1, 3000, 1900)];
     let quote = quote(&terms(Gross, Line), &lines, 0, 490).unwrap();
     // 490 over 1000 : 3000 is 122.5 : 367.5; the tie goes to the lower rate.
-    assert_eq!((quote.shipping.net_minor, quote.shipping.tax_minor, quote.shipping.gross_minor), (115 + 308, 8 + 59, 490));
+    assert_eq!(
+        (quote.shipping.net_minor, quote.shipping.tax_minor, quote.shipping.gross_minor),
+        (115 + 308, 8 + 59, 490)
+    );
     assert_eq!(quote.shipping.rate_basis_points, 1900);
     let expected = [
         TaxTotal { rate_basis_points: 700, net_minor: 935 + 115, tax_minor: 65 + 8, gross_minor: 1123 },
@@ -121,11 +124,18 @@ fn any_level() -> impl Strategy<Value = RoundingLevel> {
 }
 
 fn any_lines() -> impl Strategy<Value = Vec<PricedLine>> {
-    prop::collection::vec((1..40_i64, 0..20_000_i64, prop_oneof![Just(0_u32), Just(550), Just(700), Just(1900)], 0..4_u8), 1..12).prop_map(|lines| {
+    prop::collection::vec(
+        (1..40_i64, 0..20_000_i64, prop_oneof![Just(0_u32), Just(550), Just(700), Just(1900)], 0..4_u8),
+        1..12,
+    )
+    .prop_map(|lines| {
         lines
             .into_iter()
             .enumerate()
-            .map(|(index, (quantity, price, rate, sku))| PricedLine { sku: format!("S{sku}"), ..line(&index.to_string(), quantity, price, rate) })
+            .map(|(index, (quantity, price, rate, sku))| PricedLine {
+                sku: format!("S{sku}"),
+                ..line(&index.to_string(), quantity, price, rate)
+            })
             .collect()
     })
 }

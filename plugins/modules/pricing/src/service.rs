@@ -85,14 +85,30 @@ same_cases!(RoundingMode: HalfUp, HalfEven);
 impl From<wit::PriceList> for PriceList {
     fn from(list: wit::PriceList) -> Self {
         let wit::PriceList { id, name, currency, basis, tax_rounding, rounding, channels } = list;
-        Self { id, name, currency, basis: basis.into(), tax_rounding: tax_rounding.into(), rounding: rounding.into(), channels }
+        Self {
+            id,
+            name,
+            currency,
+            basis: basis.into(),
+            tax_rounding: tax_rounding.into(),
+            rounding: rounding.into(),
+            channels,
+        }
     }
 }
 
 impl From<PriceList> for wit::PriceList {
     fn from(list: PriceList) -> Self {
         let PriceList { id, name, currency, basis, tax_rounding, rounding, channels } = list;
-        Self { id, name, currency, basis: basis.into(), tax_rounding: tax_rounding.into(), rounding: rounding.into(), channels }
+        Self {
+            id,
+            name,
+            currency,
+            basis: basis.into(),
+            tax_rounding: tax_rounding.into(),
+            rounding: rounding.into(),
+            channels,
+        }
     }
 }
 

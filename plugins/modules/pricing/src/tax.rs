@@ -62,7 +62,11 @@ impl Sides {
     /// Adds side by side.
     pub(crate) fn checked_add(self, other: Self) -> Result<Self, Error> {
         let add = |a: i64, b: i64| a.checked_add(b).ok_or_else(|| Error::too_large("total"));
-        Ok(Self { net: add(self.net, other.net)?, tax: add(self.tax, other.tax)?, gross: add(self.gross, other.gross)? })
+        Ok(Self {
+            net: add(self.net, other.net)?,
+            tax: add(self.tax, other.tax)?,
+            gross: add(self.gross, other.gross)?,
+        })
     }
 }
 
@@ -91,13 +95,20 @@ pub(crate) fn tax(amount: i64, rate_basis_points: u32, basis: PriceBasis, mode: 
 
 /// The tax of an amount that `quantity` units make up, rounded for each unit. Where the amount does not divide evenly (a
 /// discount was spread over it), the first units are one minor unit dearer, as largest remainder has it.
-pub(crate) fn tax_by_unit(amount: i64, quantity: i64, rate_basis_points: u32, basis: PriceBasis, mode: RoundingMode) -> Result<i64, Error> {
+pub(crate) fn tax_by_unit(
+    amount: i64,
+    quantity: i64,
+    rate_basis_points: u32,
+    basis: PriceBasis,
+    mode: RoundingMode,
+) -> Result<i64, Error> {
     if quantity < 1 {
         return Err(Error::Invalid("quantity: must be at least 1".into()));
     }
     let (each, dearer) = (amount.div_euclid(quantity), amount.rem_euclid(quantity));
     let cheap = i128::from(tax(each, rate_basis_points, basis, mode)?) * i128::from(quantity - dearer);
-    let dear = if dearer == 0 { 0 } else { i128::from(tax(each + 1, rate_basis_points, basis, mode)?) * i128::from(dearer) };
+    let dear =
+        if dearer == 0 { 0 } else { i128::from(tax(each + 1, rate_basis_points, basis, mode)?) * i128::from(dearer) };
     i64::try_from(cheap + dear).map_err(|_| Error::too_large("tax"))
 }
 
@@ -121,7 +132,11 @@ mod tests {
         for (unit, quantity, rate, basis, by_line, by_unit) in vectors {
             let amount = unit * quantity;
             assert_eq!(tax(amount, rate, basis, HalfUp).unwrap(), by_line, "{unit} x {quantity} at {rate}");
-            assert_eq!(tax_by_unit(amount, quantity, rate, basis, HalfUp).unwrap(), by_unit, "{unit} x {quantity} at {rate}");
+            assert_eq!(
+                tax_by_unit(amount, quantity, rate, basis, HalfUp).unwrap(),
+                by_unit,
+                "{unit} x {quantity} at {rate}"
+            );
         }
         // The first vector in full: net 318.58 + tax 63.72 = 382.30.
         assert_eq!(Sides::new(38_230, 6372, Gross).unwrap(), Sides { net: 31_858, tax: 6372, gross: 38_230 });
@@ -132,7 +147,14 @@ mod tests {
     #[test]
     fn halves_round_as_the_mode_says() {
         // 50 and 150 at 1 %: 0.5 and 1.5.
-        for (amount, mode, expected) in [(50, HalfUp, 1), (50, HalfEven, 0), (150, HalfUp, 2), (150, HalfEven, 2), (-50, HalfUp, -1), (-50, HalfEven, 0)] {
+        for (amount, mode, expected) in [
+            (50, HalfUp, 1),
+            (50, HalfEven, 0),
+            (150, HalfUp, 2),
+            (150, HalfEven, 2),
+            (-50, HalfUp, -1),
+            (-50, HalfEven, 0),
+        ] {
             assert_eq!(tax(amount, 100, Net, mode).unwrap(), expected, "{amount} {mode:?}");
         }
     }
