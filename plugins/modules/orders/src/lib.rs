@@ -22,6 +22,11 @@ pub mod tables;
 pub mod units;
 pub mod world;
 
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
+mod rules_test;
+
 use bindings::exports::kontor::commerce::orders as wit;
 use kontor_sdk::http::Router;
 use kontor_sdk::{HandlerError, Job, jobs};
