@@ -133,7 +133,9 @@ impl World for Memory {
         all.sort_by(|((left_ms, left), _), ((right_ms, right), _)| right_ms.cmp(left_ms).then(left.cmp(right)));
         Ok(all
             .into_iter()
-            .filter(|((at_ms, _), summary)| *at_ms <= until_ms && channel.is_none_or(|channel| summary.channel == channel))
+            .filter(|((at_ms, _), summary)| {
+                *at_ms <= until_ms && channel.is_none_or(|channel| summary.channel == channel)
+            })
             .filter(|((at_ms, id), _)| match after {
                 None => true,
                 Some((after_ms, after_id)) => *at_ms < after_ms || (*at_ms == after_ms && id.as_str() > after_id),

@@ -101,7 +101,14 @@ fn sound(memory: &Memory) {
 fn placing_takes_stock_from_its_source() {
     let cases = [
         (StockSource::Reserve, UnitState::Reserved, OrderStatus::Placed, FulfilmentStatus::Unfulfilled, 3, 1),
-        (StockSource::HandedOver("shop".into()), UnitState::Collected, OrderStatus::Completed, FulfilmentStatus::Fulfilled, 3 - 2, 1),
+        (
+            StockSource::HandedOver("shop".into()),
+            UnitState::Collected,
+            OrderStatus::Completed,
+            FulfilmentStatus::Fulfilled,
+            3 - 2,
+            1,
+        ),
         (StockSource::None, UnitState::Shipped, OrderStatus::Completed, FulfilmentStatus::NotApplicable, 3, 3),
     ];
     for (source, state, status, fulfilment, on_hand, available) in cases {
@@ -155,7 +162,8 @@ fn a_carts_reservation_is_taken_over_and_a_lapsed_one_is_tried_anew() {
 
     let other = memory.reserve_for_cart("a", 3);
     memory.release(&other).unwrap();
-    let late = place(&mut memory, &input("2", StockSource::Reservation(other.clone()), vec![line("1", "a", 3)])).unwrap();
+    let late =
+        place(&mut memory, &input("2", StockSource::Reservation(other.clone()), vec![line("1", "a", 3)])).unwrap();
     assert_ne!(late.reservations, [other.clone()]);
     let too_late = place(&mut memory, &input("3", StockSource::Reservation(other), vec![line("1", "a", 1)]));
     assert_eq!(too_late, Err(Error::Insufficient(vec![("a".to_owned(), 1, 0)])));
@@ -167,12 +175,15 @@ fn parcels_leave_once_and_the_paid_order_is_completed() {
     let mut memory = Memory::with_stock(&[("a", 5), ("b", 5)]);
     let mut fee = line("fee", "fee", 1);
     fee.stocked = false;
-    let id = place(&mut memory, &input("1", StockSource::Reserve, vec![line("1", "a", 3), line("2", "b", 1), fee])).unwrap().id;
+    let id = place(&mut memory, &input("1", StockSource::Reserve, vec![line("1", "a", 3), line("2", "b", 1), fee]))
+        .unwrap()
+        .id;
     let ship = |memory: &mut Memory, parcel: &str, lines: &[(&str, i64)]| {
         let lines: Vec<_> = lines.iter().map(|(line, quantity)| ((*line).to_owned(), *quantity)).collect();
         memory.call(|m| changing::ship(m, &id, parcel, "DHL", "007", &lines))
     };
-    for refused in [vec![], vec![("1", 4)], vec![("9", 1)], vec![("fee", 1)], vec![("1", 0)], vec![("1", 2), ("1", 2)]] {
+    for refused in [vec![], vec![("1", 4)], vec![("9", 1)], vec![("fee", 1)], vec![("1", 0)], vec![("1", 2), ("1", 2)]]
+    {
         assert!(ship(&mut memory, "p0", &refused).is_err(), "{refused:?}");
     }
     for _ in 0..2 {
@@ -231,7 +242,9 @@ fn reports_move_an_order_from_draft_to_placed_to_cancelled() {
     assert_eq!((placed.status, memory.available["a"]), (OrderStatus::Placed, 2));
     assert_eq!((&placed.reservations, &placed.number), (&draft.reservations, &draft.number));
     assert_eq!(memory.reservations[&placed.reservations[0]].order_id.as_ref(), Some(&placed.id));
-    for (changed_at_ms, outcome) in [(20, ReportOutcome::Unchanged), (10, ReportOutcome::Stale), (21, ReportOutcome::Unchanged)] {
+    for (changed_at_ms, outcome) in
+        [(20, ReportOutcome::Unchanged), (10, ReportOutcome::Stale), (21, ReportOutcome::Unchanged)]
+    {
         assert_eq!(upsert(&mut memory, &reported(ReportState::Confirmed, changed_at_ms, lines())), Ok(outcome));
         assert_eq!(the_order(&mut memory).version, placed.version);
     }
@@ -256,7 +269,8 @@ fn a_paid_order_without_enough_stock_waits_with_what_there_is_and_is_filled_firs
     assert_eq!(upsert(&mut memory, &report("later", 3_000, 2)), Ok(ReportOutcome::OnHold));
     assert_eq!(upsert(&mut memory, &report("early", 1_000, 3)), Ok(ReportOutcome::OnHold));
     sound(&memory);
-    let mut find = |memory: &mut Memory, external_id: &str| listing::find(memory, "amazon", "default", external_id).unwrap();
+    let find =
+        |memory: &mut Memory, external_id: &str| listing::find(memory, "amazon", "default", external_id).unwrap();
     let early = find(&mut memory, "early");
     assert_eq!((early.status, early.hold_reason.as_deref()), (OrderStatus::OnHold, Some("stock")));
     assert_eq!(early.lines[0].units, BTreeMap::from([(UnitState::Backordered, 3)]));
