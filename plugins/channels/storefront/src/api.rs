@@ -10,14 +10,14 @@ use crate::shop::{self, PRODUCTS_PER_PAGE, Wanted};
 type Answer<T> = Result<Json<T>, Error>;
 
 #[derive(Deserialize)]
-pub struct ListQuery {
+pub(crate) struct ListQuery {
     q: Option<String>,
     category: Option<String>,
     cursor: Option<String>,
     limit: Option<u32>,
 }
 
-pub fn list_products(Query(query): Query<ListQuery>) -> Answer<ProductList> {
+pub(crate) fn list_products(Query(query): Query<ListQuery>) -> Answer<ProductList> {
     let settings = Settings::load()?;
     let wanted = Wanted {
         text: query.q.as_deref().unwrap_or_default(),
@@ -28,30 +28,30 @@ pub fn list_products(Query(query): Query<ListQuery>) -> Answer<ProductList> {
     shop::products(&settings.channel, wanted).map(Json)
 }
 
-pub fn show_product(Path(id): Path<String>) -> Answer<ProductDetail> {
+pub(crate) fn show_product(Path(id): Path<String>) -> Answer<ProductDetail> {
     shop::product(&Settings::load()?.channel, &id).map(Json)
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct NewCart {
+pub(crate) struct NewCart {
     /// ISO 3166-1; the shop's if absent.
     country: Option<String>,
 }
 
-pub fn create_cart(body: Option<Json<NewCart>>) -> Result<(StatusCode, Json<CartView>), Error> {
+pub(crate) fn create_cart(body: Option<Json<NewCart>>) -> Result<(StatusCode, Json<CartView>), Error> {
     let settings = Settings::load()?;
     let country = body.and_then(|Json(body)| body.country).unwrap_or(settings.country);
     Ok((StatusCode::CREATED, Json(shop::create_cart(&settings.channel, &country)?)))
 }
 
-pub fn show_cart(Path(cart): Path<String>) -> Answer<CartView> {
+pub(crate) fn show_cart(Path(cart): Path<String>) -> Answer<CartView> {
     shop::cart(&cart).map(Json)
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NewLine {
+pub(crate) struct NewLine {
     sku: String,
     #[serde(default = "one")]
     quantity: i64,
@@ -61,60 +61,60 @@ fn one() -> i64 {
     1
 }
 
-pub fn add_line(Path(cart): Path<String>, Json(line): Json<NewLine>) -> Answer<CartView> {
+pub(crate) fn add_line(Path(cart): Path<String>, Json(line): Json<NewLine>) -> Answer<CartView> {
     shop::add_line(&cart, &line.sku, line.quantity).map(Json)
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LineChange {
+pub(crate) struct LineChange {
     quantity: i64,
 }
 
-pub fn set_line(Path((cart, line)): Path<(String, String)>, Json(change): Json<LineChange>) -> Answer<CartView> {
+pub(crate) fn set_line(Path((cart, line)): Path<(String, String)>, Json(change): Json<LineChange>) -> Answer<CartView> {
     shop::set_line(&cart, &line, change.quantity).map(Json)
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Delivery {
+pub(crate) struct Delivery {
     email: String,
     address: Address,
 }
 
-pub fn set_delivery(Path(cart): Path<String>, Json(delivery): Json<Delivery>) -> Answer<CartView> {
+pub(crate) fn set_delivery(Path(cart): Path<String>, Json(delivery): Json<Delivery>) -> Answer<CartView> {
     shop::set_delivery(&cart, &delivery.email, &delivery.address).map(Json)
 }
 
-pub fn shipping_options(Path(cart): Path<String>) -> Answer<Vec<ShippingOption>> {
+pub(crate) fn shipping_options(Path(cart): Path<String>) -> Answer<Vec<ShippingOption>> {
     shop::shipping_options(&cart).map(Json)
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ShippingChoice {
+pub(crate) struct ShippingChoice {
     shipping_option: String,
 }
 
-pub fn set_shipping(Path(cart): Path<String>, Json(choice): Json<ShippingChoice>) -> Answer<CartView> {
+pub(crate) fn set_shipping(Path(cart): Path<String>, Json(choice): Json<ShippingChoice>) -> Answer<CartView> {
     shop::set_shipping(&cart, &choice.shipping_option).map(Json)
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Placing {
+pub(crate) struct Placing {
     payment: PaymentChoice,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PaymentChoice {
+pub(crate) struct PaymentChoice {
     method: String,
     reference: Option<String>,
     expected_total_minor: Option<i64>,
 }
 
-pub fn place(Path(cart): Path<String>, Json(placing): Json<Placing>) -> Result<(StatusCode, Json<PlacedOrder>), Error> {
+pub(crate) fn place(Path(cart): Path<String>, Json(placing): Json<Placing>) -> Result<(StatusCode, Json<PlacedOrder>), Error> {
     let payment = placing.payment;
     let order = shop::place(&cart, &payment.method, payment.reference, payment.expected_total_minor)?;
     Ok((StatusCode::CREATED, Json(order)))

@@ -1,7 +1,7 @@
 //! A picture for products that have none: a calm drawing made from the product's id, always the same for the same product.
 
 /// An SVG document, 400 by 400.
-pub fn svg(id: &str) -> String {
+pub(crate) fn svg(id: &str) -> String {
     let hash = id.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     let pick = |shift: u32, modulus: u32| (hash >> shift) % modulus;
     let hue = pick(0, 360);

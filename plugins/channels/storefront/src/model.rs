@@ -6,7 +6,7 @@ use crate::money::{self, Language};
 
 /// An amount with its currency.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Price {
+pub(crate) struct Price {
     /// Minor units.
     pub amount_minor: i64,
     /// ISO 4217.
@@ -15,7 +15,7 @@ pub struct Price {
 
 impl Price {
     /// As people write it.
-    pub fn show(&self, language: Language) -> String {
+    pub(crate) fn show(&self, language: Language) -> String {
         money::format(self.amount_minor, &self.currency, language)
     }
 }
@@ -23,7 +23,7 @@ impl Price {
 /// What the customer is told of the stock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
-pub enum Availability {
+pub(crate) enum Availability {
     /// Enough.
     InStock,
     /// So few that it is worth saying.
@@ -42,7 +42,7 @@ const FEW: i64 = 5;
 
 impl Availability {
     /// What to tell of so many.
-    pub fn of(quantity: i64) -> Self {
+    pub(crate) fn of(quantity: i64) -> Self {
         match quantity {
             ..=0 => Self::SoldOut,
             1..=FEW => Self::FewLeft { quantity },
@@ -51,14 +51,14 @@ impl Availability {
     }
 
     /// Whether it can be put into a cart.
-    pub fn can_be_bought(self) -> bool {
+    pub(crate) fn can_be_bought(self) -> bool {
         self != Self::SoldOut
     }
 }
 
 /// A product on a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ProductCard {
+pub(crate) struct ProductCard {
     /// Product id.
     pub id: String,
     /// Name.
@@ -75,7 +75,7 @@ pub struct ProductCard {
 
 /// A page of products.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ProductList {
+pub(crate) struct ProductList {
     /// In the catalogue's order.
     pub products: Vec<ProductCard>,
     /// Of the next page.
@@ -84,7 +84,7 @@ pub struct ProductList {
 
 /// A variant that can be bought.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct VariantView {
+pub(crate) struct VariantView {
     /// SKU.
     pub sku: String,
     /// What distinguishes it; empty for the only one.
@@ -97,7 +97,7 @@ pub struct VariantView {
 
 /// A product with everything about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ProductDetail {
+pub(crate) struct ProductDetail {
     /// Product id.
     pub id: String,
     /// Name.
@@ -116,7 +116,7 @@ pub struct ProductDetail {
 
 /// A line of the cart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CartLine {
+pub(crate) struct CartLine {
     /// Line id.
     pub id: String,
     /// SKU.
@@ -135,7 +135,7 @@ pub struct CartLine {
 
 /// Sums of a cart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Totals {
+pub(crate) struct Totals {
     /// Goods, gross.
     pub goods_minor: i64,
     /// Shipping, gross.
@@ -149,7 +149,7 @@ pub struct Totals {
 /// A postal address, as entered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Address {
+pub(crate) struct Address {
     /// Who.
     pub name: String,
     /// Firm.
@@ -172,7 +172,7 @@ pub struct Address {
 
 /// A cart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CartView {
+pub(crate) struct CartView {
     /// Unguessable.
     pub id: String,
     /// ISO 4217.
@@ -193,14 +193,14 @@ pub struct CartView {
 
 impl CartView {
     /// Units in it.
-    pub fn units(&self) -> i64 {
+    pub(crate) fn units(&self) -> i64 {
         self.lines.iter().map(|line| line.quantity).sum()
     }
 }
 
 /// A way to ship.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ShippingOption {
+pub(crate) struct ShippingOption {
     /// Its id.
     pub id: String,
     /// For people.
@@ -211,7 +211,7 @@ pub struct ShippingOption {
 
 /// An order just placed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PlacedOrder {
+pub(crate) struct PlacedOrder {
     /// Its id.
     pub order_id: String,
     /// For people; the id where no orders module tells.

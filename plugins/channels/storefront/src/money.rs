@@ -2,7 +2,7 @@
 
 /// A language of the pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Language {
+pub(crate) enum Language {
     /// English.
     #[default]
     En,
@@ -11,7 +11,7 @@ pub enum Language {
 }
 
 /// `19.99` minor units of a currency as people of `language` write it: `€19.99`, `19,99 €`.
-pub fn format(amount_minor: i64, currency: &str, language: Language) -> String {
+pub(crate) fn format(amount_minor: i64, currency: &str, language: Language) -> String {
     let exponent = exponent(currency);
     let unit = 10u64.pow(exponent);
     let magnitude = amount_minor.unsigned_abs();

@@ -8,7 +8,7 @@ use crate::pages::Frame;
 
 /// The configuration; its schema is in `plugin.toml`.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Name of the shop.
     pub shop_name: String,
     /// One sentence.
@@ -28,12 +28,12 @@ pub struct Settings {
 
 impl Settings {
     /// As set now.
-    pub fn load() -> Result<Self, Error> {
+    pub(crate) fn load() -> Result<Self, Error> {
         kontor_sdk::config::get()
     }
 
     /// What surrounds a page for a visitor with so many units in the cart.
-    pub fn frame(&self, base: &str, cart_units: i64) -> Frame {
+    pub(crate) fn frame(&self, base: &str, cart_units: i64) -> Frame {
         Frame {
             base: base.to_owned(),
             shop_name: self.shop_name.clone(),

@@ -13,11 +13,11 @@ use crate::model::{
 };
 
 /// Products on a page.
-pub const PRODUCTS_PER_PAGE: u32 = 24;
+pub(crate) const PRODUCTS_PER_PAGE: u32 = 24;
 
 /// Which products to list.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted<'a> {
+pub(crate) struct Wanted<'a> {
     /// Words.
     pub text: &'a str,
     /// Category path.
@@ -29,7 +29,7 @@ pub struct Wanted<'a> {
 }
 
 /// A page of products that are for sale.
-pub fn products(channel: &str, wanted: Wanted<'_>) -> Result<ProductList, Error> {
+pub(crate) fn products(channel: &str, wanted: Wanted<'_>) -> Result<ProductList, Error> {
     let page = catalog::search_products(&catalog::ProductQuery {
         text: wanted.text.to_owned(),
         category: wanted.category.map(str::to_owned),
@@ -68,7 +68,7 @@ fn shelf_prices(channel: &str, skus: &[String]) -> Result<Vec<pricing::ShelfPric
 }
 
 /// A product that is for sale.
-pub fn product(channel: &str, id: &str) -> Result<ProductDetail, Error> {
+pub(crate) fn product(channel: &str, id: &str) -> Result<ProductDetail, Error> {
     let product = catalog::get_product(id).map_err(from_catalog)?;
     if product.status != catalog::ProductStatus::Active {
         return Err(Error::not_found(format!("There is no product `{id}` for sale.")));
@@ -115,34 +115,34 @@ fn offers(channel: &str, skus: &[String]) -> Result<Option<Vec<inventory::Channe
 }
 
 /// The product that a SKU belongs to.
-pub fn product_of(sku: &str) -> Result<String, Error> {
+pub(crate) fn product_of(sku: &str) -> Result<String, Error> {
     let found = catalog::get_variants(&[sku.to_owned()]).map_err(from_catalog)?;
     let view = found.into_iter().next().ok_or_else(|| Error::not_found(format!("There is no article `{sku}`.")))?;
     Ok(view.product_id)
 }
 
 /// Opens a cart.
-pub fn create_cart(channel: &str, country: &str) -> Result<CartView, Error> {
+pub(crate) fn create_cart(channel: &str, country: &str) -> Result<CartView, Error> {
     cart::create(channel, country).map(view).map_err(from_cart)
 }
 
 /// A cart.
-pub fn cart(id: &str) -> Result<CartView, Error> {
+pub(crate) fn cart(id: &str) -> Result<CartView, Error> {
     cart::get(id).map(view).map_err(from_cart)
 }
 
 /// Adds to a cart.
-pub fn add_line(id: &str, sku: &str, quantity: i64) -> Result<CartView, Error> {
+pub(crate) fn add_line(id: &str, sku: &str, quantity: i64) -> Result<CartView, Error> {
     cart::add_line(id, sku, quantity).map(view).map_err(from_cart)
 }
 
 /// Changes a line; 0 removes it.
-pub fn set_line(id: &str, line: &str, quantity: i64) -> Result<CartView, Error> {
+pub(crate) fn set_line(id: &str, line: &str, quantity: i64) -> Result<CartView, Error> {
     cart::set_line(id, line, quantity).map(view).map_err(from_cart)
 }
 
 /// Sets who and where to.
-pub fn set_delivery(id: &str, email: &str, address: &Address) -> Result<CartView, Error> {
+pub(crate) fn set_delivery(id: &str, email: &str, address: &Address) -> Result<CartView, Error> {
     let some = |value: &Option<String>| value.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
     let address = types::Address {
         name: address.name.trim().to_owned(),
@@ -159,18 +159,18 @@ pub fn set_delivery(id: &str, email: &str, address: &Address) -> Result<CartView
 }
 
 /// Ways to ship.
-pub fn shipping_options(id: &str) -> Result<Vec<ShippingOption>, Error> {
+pub(crate) fn shipping_options(id: &str) -> Result<Vec<ShippingOption>, Error> {
     let options = cart::shipping_options(id).map_err(from_cart)?;
     Ok(options.into_iter().map(|o| ShippingOption { id: o.id, name: o.name, price_minor: o.price_minor }).collect())
 }
 
 /// Chooses one.
-pub fn set_shipping(id: &str, option: &str) -> Result<CartView, Error> {
+pub(crate) fn set_shipping(id: &str, option: &str) -> Result<CartView, Error> {
     cart::set_shipping(id, option).map(view).map_err(from_cart)
 }
 
 /// Places the cart. Placing it again returns the same order.
-pub fn place(id: &str, method: &str, reference: Option<String>, expected_total_minor: Option<i64>) -> Result<PlacedOrder, Error> {
+pub(crate) fn place(id: &str, method: &str, reference: Option<String>, expected_total_minor: Option<i64>) -> Result<PlacedOrder, Error> {
     let payment = cart::Payment { method: method.to_owned(), reference, expected_total_minor };
     match cart::place(id, &payment) {
         Ok(order_id) | Err(CartError::Placed(order_id)) => Ok(placed(order_id)),
@@ -179,7 +179,7 @@ pub fn place(id: &str, method: &str, reference: Option<String>, expected_total_m
 }
 
 /// The order that a cart became.
-pub fn placed(order_id: String) -> PlacedOrder {
+pub(crate) fn placed(order_id: String) -> PlacedOrder {
     let known = services::available("kontor:commerce/orders@0.1.0").then(|| orders::get(&order_id).ok()).flatten();
     PlacedOrder { number: known.map_or_else(|| order_id.clone(), |order| order.number), order_id }
 }

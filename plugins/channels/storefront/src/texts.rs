@@ -7,7 +7,7 @@ macro_rules! texts {
     ($($name:ident: $en:literal, $de:literal;)+) => {
         /// The texts of a language.
         #[derive(Clone, Copy, Debug)]
-        pub struct Texts {
+        pub(crate) struct Texts {
             /// For `<html lang>`.
             pub code: &'static str,
             $(
@@ -79,7 +79,6 @@ texts! {
     order_number: "Order number", "Bestellnummer";
     confirmation_to: "We will write to", "Wir schreiben an";
     back_to_shop: "Back to the shop", "Zurück zum Shop";
-    added: "Added to your cart.", "In den Warenkorb gelegt.";
     not_enough: "We do not have as many of these:", "So viele haben wir nicht:";
     available: "available", "verfügbar";
     total_changed: "The total has changed. Please check it and order again.", "Der Gesamtbetrag hat sich geändert. Bitte prüfe ihn und bestelle noch einmal.";
@@ -91,7 +90,7 @@ texts! {
 }
 
 /// The texts of `language`.
-pub fn texts(language: Language) -> &'static Texts {
+pub(crate) fn texts(language: Language) -> &'static Texts {
     match language {
         Language::En => &ENGLISH,
         Language::De => &GERMAN,

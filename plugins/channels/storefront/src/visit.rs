@@ -17,7 +17,7 @@ const COOKIE_SECONDS: u32 = 30 * 24 * 60 * 60;
 const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' https: data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// A visitor: where the shop is, how it is set, and the cart of the cookie.
-pub struct Visit {
+pub(crate) struct Visit {
     settings: Settings,
     base: String,
     cart: Option<CartView>,
@@ -81,7 +81,7 @@ fn explain(frame: &Frame, error: &Error) -> String {
 }
 
 #[derive(Default, Deserialize)]
-pub struct ListQuery {
+pub(crate) struct ListQuery {
     q: Option<String>,
     cursor: Option<String>,
 }
@@ -94,12 +94,12 @@ fn listing(visit: &Visit, category: Option<&str>, search: Option<&str>, cursor: 
     }
 }
 
-pub fn home(base: BasePath, cookies: Cookies, OptionalQuery(query): OptionalQuery<ListQuery>) -> Result<Response, Error> {
+pub(crate) fn home(base: BasePath, cookies: Cookies, OptionalQuery(query): OptionalQuery<ListQuery>) -> Result<Response, Error> {
     let visit = Visit::new(base, &cookies)?;
     Ok(listing(&visit, Some(""), None, query.cursor, "/"))
 }
 
-pub fn search(base: BasePath, cookies: Cookies, OptionalQuery(query): OptionalQuery<ListQuery>) -> Result<Response, Error> {
+pub(crate) fn search(base: BasePath, cookies: Cookies, OptionalQuery(query): OptionalQuery<ListQuery>) -> Result<Response, Error> {
     let visit = Visit::new(base, &cookies)?;
     let words = query.q.unwrap_or_default();
     let here = format!("/search?q={}", pages::escape_segment(&words));
@@ -107,7 +107,7 @@ pub fn search(base: BasePath, cookies: Cookies, OptionalQuery(query): OptionalQu
 }
 
 
-pub fn category(
+pub(crate) fn category(
     base: BasePath,
     cookies: Cookies,
     Path(category): Path<String>,
@@ -118,7 +118,7 @@ pub fn category(
     Ok(listing(&visit, Some(&category), None, query.cursor, &here))
 }
 
-pub fn product(base: BasePath, cookies: Cookies, Path(id): Path<String>) -> Result<Response, Error> {
+pub(crate) fn product(base: BasePath, cookies: Cookies, Path(id): Path<String>) -> Result<Response, Error> {
     let visit = Visit::new(base, &cookies)?;
     Ok(match shop::product(&visit.settings.channel, &id) {
         Ok(product) => shown(pages::detail(&visit.frame(), &product, None)),
@@ -126,7 +126,7 @@ pub fn product(base: BasePath, cookies: Cookies, Path(id): Path<String>) -> Resu
     })
 }
 
-pub fn asset(Path(name): Path<String>) -> Response {
+pub(crate) fn asset(Path(name): Path<String>) -> Response {
     let kept = |response: Response| response.with_header("cache-control", "public, max-age=31536000, immutable");
     if name == pages::STYLE_NAME {
         return kept(Text("text/css; charset=utf-8", pages::STYLE).into_response());
@@ -137,18 +137,18 @@ pub fn asset(Path(name): Path<String>) -> Response {
     }
 }
 
-pub fn cart(base: BasePath, cookies: Cookies) -> Result<Response, Error> {
+pub(crate) fn cart(base: BasePath, cookies: Cookies) -> Result<Response, Error> {
     let visit = Visit::new(base, &cookies)?;
     Ok(shown(pages::cart(&visit.frame(), visit.cart.as_ref(), None)))
 }
 
 #[derive(Deserialize)]
-pub struct NewLine {
+pub(crate) struct NewLine {
     sku: String,
     quantity: Option<i64>,
 }
 
-pub fn add_line(base: BasePath, cookies: Cookies, Form(line): Form<NewLine>) -> Result<Response, Error> {
+pub(crate) fn add_line(base: BasePath, cookies: Cookies, Form(line): Form<NewLine>) -> Result<Response, Error> {
     let visit = Visit::new(base, &cookies)?;
     let settings = &visit.settings;
     let opened = match &visit.cart {
@@ -178,12 +178,12 @@ fn not_added(visit: &Visit, sku: &str, error: &Error) -> Response {
 }
 
 #[derive(Deserialize)]
-pub struct LineChange {
+pub(crate) struct LineChange {
     quantity: Option<i64>,
     remove: Option<String>,
 }
 
-pub fn set_line(base: BasePath, cookies: Cookies, Path(line): Path<String>, Form(change): Form<LineChange>) -> Result<Response, Error> {
+pub(crate) fn set_line(base: BasePath, cookies: Cookies, Path(line): Path<String>, Form(change): Form<LineChange>) -> Result<Response, Error> {
     let visit = Visit::new(base, &cookies)?;
     let Some(cart) = &visit.cart else { return Ok(visit.to("/cart")) };
     let quantity = if change.remove.is_some() { 0 } else { change.quantity.unwrap_or(1) };
@@ -196,7 +196,7 @@ pub fn set_line(base: BasePath, cookies: Cookies, Path(line): Path<String>, Form
     })
 }
 
-pub fn checkout(base: BasePath, cookies: Cookies) -> Result<Response, Error> {
+pub(crate) fn checkout(base: BasePath, cookies: Cookies) -> Result<Response, Error> {
     let visit = Visit::new(base, &cookies)?;
     let Some(cart) = visit.cart.as_ref().filter(|cart| !cart.lines.is_empty()) else { return Ok(visit.to("/cart")) };
     let fresh = || Address { country: visit.settings.country.clone(), ..Address::default() };
@@ -205,7 +205,7 @@ pub fn checkout(base: BasePath, cookies: Cookies) -> Result<Response, Error> {
 }
 
 #[derive(Deserialize)]
-pub struct Delivery {
+pub(crate) struct Delivery {
     email: String,
     name: String,
     company: Option<String>,
@@ -217,7 +217,7 @@ pub struct Delivery {
     phone: Option<String>,
 }
 
-pub fn set_delivery(base: BasePath, cookies: Cookies, Form(form): Form<Delivery>) -> Result<Response, Error> {
+pub(crate) fn set_delivery(base: BasePath, cookies: Cookies, Form(form): Form<Delivery>) -> Result<Response, Error> {
     let visit = Visit::new(base, &cookies)?;
     let Some(cart) = &visit.cart else { return Ok(visit.to("/cart")) };
     let address = Address {
@@ -250,7 +250,7 @@ fn review_page(visit: &Visit, cart: &CartView, problem: Option<&str>) -> Result<
     Ok(pages::review(&visit.frame(), cart, &shop::shipping_options(&cart.id)?, problem))
 }
 
-pub fn review(base: BasePath, cookies: Cookies) -> Result<Response, Error> {
+pub(crate) fn review(base: BasePath, cookies: Cookies) -> Result<Response, Error> {
     let visit = Visit::new(base, &cookies)?;
     let Some(cart) = visit.cart.as_ref().filter(|cart| !cart.lines.is_empty()) else { return Ok(visit.to("/cart")) };
     if cart.shipping_address.is_none() {
@@ -263,11 +263,11 @@ pub fn review(base: BasePath, cookies: Cookies) -> Result<Response, Error> {
 }
 
 #[derive(Deserialize)]
-pub struct ShippingChoice {
+pub(crate) struct ShippingChoice {
     shipping: String,
 }
 
-pub fn set_shipping(base: BasePath, cookies: Cookies, Form(choice): Form<ShippingChoice>) -> Result<Response, Error> {
+pub(crate) fn set_shipping(base: BasePath, cookies: Cookies, Form(choice): Form<ShippingChoice>) -> Result<Response, Error> {
     let visit = Visit::new(base, &cookies)?;
     let Some(cart) = &visit.cart else { return Ok(visit.to("/cart")) };
     Ok(match shop::set_shipping(&cart.id, &choice.shipping) {
@@ -277,12 +277,12 @@ pub fn set_shipping(base: BasePath, cookies: Cookies, Form(choice): Form<Shippin
 }
 
 #[derive(Deserialize)]
-pub struct Placing {
+pub(crate) struct Placing {
     payment: String,
     expected_total_minor: i64,
 }
 
-pub fn place(base: BasePath, cookies: Cookies, Form(placing): Form<Placing>) -> Result<Response, Error> {
+pub(crate) fn place(base: BasePath, cookies: Cookies, Form(placing): Form<Placing>) -> Result<Response, Error> {
     // A second click finds the cart placed already: it leads to the same order.
     if let Some(cart) = cookies.get(COOKIE).and_then(|id| shop::cart(id).ok()).filter(|cart| cart.order_id.is_some()) {
         return Ok(Redirect::see_other(format!("{}/thank-you/{}", base.0, cart.id)).into_response());
@@ -301,7 +301,7 @@ pub fn place(base: BasePath, cookies: Cookies, Form(placing): Form<Placing>) -> 
     })
 }
 
-pub fn thank_you(base: BasePath, cookies: Cookies, Path(id): Path<String>) -> Result<Response, Error> {
+pub(crate) fn thank_you(base: BasePath, cookies: Cookies, Path(id): Path<String>) -> Result<Response, Error> {
     let visit = Visit::new(base, &cookies)?;
     Ok(match shop::cart(&id) {
         Ok(CartView { order_id: None, .. }) => visit.to("/cart"),

@@ -7,7 +7,7 @@ use crate::model::{CartView, Totals};
 use crate::money;
 
 /// The cart, or that it is empty.
-pub fn cart(frame: &Frame, cart: Option<&CartView>, problem: Option<&str>) -> String {
+pub(crate) fn cart(frame: &Frame, cart: Option<&CartView>, problem: Option<&str>) -> String {
     let texts = frame.texts();
     let filled = cart.filter(|cart| !cart.lines.is_empty());
     let content = html! {
@@ -50,7 +50,7 @@ pub fn cart(frame: &Frame, cart: Option<&CartView>, problem: Option<&str>) -> St
 }
 
 /// The sums of a cart.
-pub fn sums(frame: &Frame, totals: &Totals, currency: &str, shipping_known: bool) -> Markup {
+pub(crate) fn sums(frame: &Frame, totals: &Totals, currency: &str, shipping_known: bool) -> Markup {
     let texts = frame.texts();
     let show = |amount| money::format(amount, currency, frame.language);
     html! {

@@ -48,7 +48,7 @@ fn field(id: &str, label: &str, kind: &str, value: &str, autocomplete: &str, req
 }
 
 /// Who and where to.
-pub fn address(frame: &Frame, cart: &CartView, email: &str, entered: &Address, problem: Option<&str>) -> String {
+pub(crate) fn address(frame: &Frame, cart: &CartView, email: &str, entered: &Address, problem: Option<&str>) -> String {
     let texts = frame.texts();
     let german = texts.code == "de";
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
@@ -86,7 +86,7 @@ pub fn address(frame: &Frame, cart: &CartView, email: &str, entered: &Address, p
 }
 
 /// How it is shipped and paid; the last look.
-pub fn review(frame: &Frame, cart: &CartView, shipping: &[ShippingOption], problem: Option<&str>) -> String {
+pub(crate) fn review(frame: &Frame, cart: &CartView, shipping: &[ShippingOption], problem: Option<&str>) -> String {
     let texts = frame.texts();
     let chosen = cart.shipping_method.as_deref();
     let total = cart.totals.as_ref().map_or(0, |totals| totals.total_minor);
@@ -170,7 +170,7 @@ fn summary(frame: &Frame, cart: &CartView, shipping_known: bool) -> Markup {
 }
 
 /// After an order.
-pub fn thank_you(frame: &Frame, cart: &CartView, order: &PlacedOrder) -> String {
+pub(crate) fn thank_you(frame: &Frame, cart: &CartView, order: &PlacedOrder) -> String {
     let texts = frame.texts();
     let content = html! {
         div."panel done" {

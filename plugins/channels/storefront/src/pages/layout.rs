@@ -6,13 +6,13 @@ use crate::money::Language;
 use crate::texts::{Texts, texts};
 
 /// The style sheet.
-pub const STYLE: &str = include_str!("../style.css");
+pub(crate) const STYLE: &str = include_str!("../style.css");
 /// Its name under `/assets/`; changes with the version, so that browsers may keep it for good.
-pub const STYLE_NAME: &str = concat!("style-", env!("CARGO_PKG_VERSION"), ".css");
+pub(crate) const STYLE_NAME: &str = concat!("style-", env!("CARGO_PKG_VERSION"), ".css");
 
 /// What surrounds a page.
 #[derive(Clone, Debug)]
-pub struct Frame {
+pub(crate) struct Frame {
     /// Prefix of all links.
     pub base: String,
     /// Of the shop.
@@ -29,17 +29,17 @@ pub struct Frame {
 
 impl Frame {
     /// The texts in the shop's language.
-    pub fn texts(&self) -> &'static Texts {
+    pub(crate) fn texts(&self) -> &'static Texts {
         texts(self.language)
     }
 
     /// A link within the shop.
-    pub fn link(&self, path: &str) -> String {
+    pub(crate) fn link(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 
     /// Address of a product's picture: its own, or a drawing.
-    pub fn picture(&self, id: &str, image_url: Option<&str>) -> String {
+    pub(crate) fn picture(&self, id: &str, image_url: Option<&str>) -> String {
         match image_url.filter(|url| url.starts_with("https://") || url.starts_with('/')) {
             Some(url) => url.to_owned(),
             None => self.link(&format!("/assets/{}.svg", escape_segment(id))),
@@ -47,7 +47,7 @@ impl Frame {
     }
 
     /// A whole page.
-    pub fn page(&self, title: &str, current_category: Option<&str>, search: &str, content: &Markup) -> String {
+    pub(crate) fn page(&self, title: &str, current_category: Option<&str>, search: &str, content: &Markup) -> String {
         let texts = self.texts();
         html! {
             (DOCTYPE)
@@ -96,7 +96,7 @@ impl Frame {
 }
 
 /// Percent-encodes one segment of a path.
-pub fn escape_segment(text: &str) -> String {
+pub(crate) fn escape_segment(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
@@ -106,15 +106,15 @@ pub fn escape_segment(text: &str) -> String {
 }
 
 /// Percent-encodes a path, keeping its slashes.
-pub fn escape_path(text: &str) -> String {
+pub(crate) fn escape_path(text: &str) -> String {
     text.split('/').map(escape_segment).collect::<Vec<_>>().join("/")
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    pub fn frame(language: Language) -> Frame {
+    pub(crate) fn frame(language: Language) -> Frame {
         Frame {
             base: "/m/demo/storefront".into(),
             shop_name: "Kontor & Söhne".into(),

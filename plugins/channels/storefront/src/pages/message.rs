@@ -5,13 +5,13 @@ use maud::html;
 use super::layout::Frame;
 
 /// There is no such page.
-pub fn not_found(frame: &Frame) -> String {
+pub(crate) fn not_found(frame: &Frame) -> String {
     let texts = frame.texts();
     message(frame, texts.not_found_title, texts.not_found)
 }
 
 /// It did not work; `why` is shown if it helps.
-pub fn went_wrong(frame: &Frame, why: &str) -> String {
+pub(crate) fn went_wrong(frame: &Frame, why: &str) -> String {
     let texts = frame.texts();
     message(frame, texts.went_wrong_title, if why.is_empty() { texts.went_wrong } else { why })
 }

@@ -6,8 +6,8 @@ mod layout;
 mod message;
 mod product;
 
-pub use cart::cart;
-pub use checkout::{address, review, thank_you};
-pub use layout::{Frame, STYLE, STYLE_NAME, escape_path, escape_segment};
-pub use message::{not_found, went_wrong};
-pub use product::{detail, list};
+pub(crate) use cart::cart;
+pub(crate) use checkout::{address, review, thank_you};
+pub(crate) use layout::{Frame, STYLE, STYLE_NAME, escape_path, escape_segment};
+pub(crate) use message::{not_found, went_wrong};
+pub(crate) use product::{detail, list};

@@ -6,7 +6,7 @@ use super::layout::{Frame, escape_segment};
 use crate::model::{Availability, ProductDetail, ProductList, VariantView};
 
 /// A list: the home page, a category, or what a search found.
-pub fn list(frame: &Frame, list: &ProductList, category: Option<&str>, search: Option<&str>, here: &str) -> String {
+pub(crate) fn list(frame: &Frame, list: &ProductList, category: Option<&str>, search: Option<&str>, here: &str) -> String {
     let texts = frame.texts();
     let heading = match (search, category) {
         (Some(words), _) => format!("{} “{words}”", texts.results_for),
@@ -47,7 +47,7 @@ pub fn list(frame: &Frame, list: &ProductList, category: Option<&str>, search: O
 }
 
 /// A product. `problem` is shown above the form.
-pub fn detail(frame: &Frame, product: &ProductDetail, problem: Option<&str>) -> String {
+pub(crate) fn detail(frame: &Frame, product: &ProductDetail, problem: Option<&str>) -> String {
     let texts = frame.texts();
     let buyable = |variant: &VariantView| variant.price.is_some() && variant.availability.can_be_bought();
     let chosen = product.variants.iter().position(buyable);
