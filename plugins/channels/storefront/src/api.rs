@@ -114,7 +114,10 @@ pub(crate) struct PaymentChoice {
     expected_total_minor: Option<i64>,
 }
 
-pub(crate) fn place(Path(cart): Path<String>, Json(placing): Json<Placing>) -> Result<(StatusCode, Json<PlacedOrder>), Error> {
+pub(crate) fn place(
+    Path(cart): Path<String>,
+    Json(placing): Json<Placing>,
+) -> Result<(StatusCode, Json<PlacedOrder>), Error> {
     let payment = placing.payment;
     let order = shop::place(&cart, &payment.method, payment.reference, payment.expected_total_minor)?;
     Ok((StatusCode::CREATED, Json(order)))

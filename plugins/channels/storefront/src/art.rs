@@ -9,20 +9,32 @@ pub(crate) fn svg(id: &str) -> String {
     let shape = match pick(17, 4) {
         0 => {
             let radius = 90 + pick(5, 40);
-            format!(r#"<circle cx="200" cy="210" r="{radius}" fill="url(#b)"/><path d="M{left} 210a{radius} {radius} 0 0 0 {width} 0z" fill="hsl({accent} 35% 42%)" opacity=".35"/>"#, left = 200 - radius, width = radius * 2)
+            format!(
+                r#"<circle cx="200" cy="210" r="{radius}" fill="url(#b)"/><path d="M{left} 210a{radius} {radius} 0 0 0 {width} 0z" fill="hsl({accent} 35% 42%)" opacity=".35"/>"#,
+                left = 200 - radius,
+                width = radius * 2
+            )
         }
         1 => {
             let width = 130 + pick(5, 60);
             let left = 200 - width / 2;
-            format!(r#"<rect x="{left}" y="110" width="{width}" height="190" rx="26" fill="url(#b)"/><rect x="{left}" y="170" width="{width}" height="46" fill="hsl({accent} 35% 42%)" opacity=".35"/>"#)
+            format!(
+                r#"<rect x="{left}" y="110" width="{width}" height="190" rx="26" fill="url(#b)"/><rect x="{left}" y="170" width="{width}" height="46" fill="hsl({accent} 35% 42%)" opacity=".35"/>"#
+            )
         }
         2 => {
             let top = 100 + pick(5, 40);
-            format!(r#"<path d="M200 {top}c60 20 96 70 96 120a96 80 0 0 1-192 0c0-50 36-100 96-120z" fill="url(#b)"/><path d="M200 {top}v200" stroke="hsl({accent} 35% 38%)" stroke-width="5" opacity=".45"/>"#)
+            format!(
+                r#"<path d="M200 {top}c60 20 96 70 96 120a96 80 0 0 1-192 0c0-50 36-100 96-120z" fill="url(#b)"/><path d="M200 {top}v200" stroke="hsl({accent} 35% 38%)" stroke-width="5" opacity=".45"/>"#
+            )
         }
         _ => {
             let lift = pick(5, 30);
-            format!(r#"<path d="M104 {top}h192l-22 {height}a20 20 0 0 1-20 17H146a20 20 0 0 1-20-17z" fill="url(#b)"/><ellipse cx="200" cy="{top}" rx="96" ry="22" fill="hsl({accent} 40% 70%)"/>"#, top = 150 - lift, height = 130 + lift)
+            format!(
+                r#"<path d="M104 {top}h192l-22 {height}a20 20 0 0 1-20 17H146a20 20 0 0 1-20-17z" fill="url(#b)"/><ellipse cx="200" cy="{top}" rx="96" ry="22" fill="hsl({accent} 40% 70%)"/>"#,
+                top = 150 - lift,
+                height = 130 + lift
+            )
         }
     };
     format!(

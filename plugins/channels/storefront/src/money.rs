@@ -46,8 +46,8 @@ fn symbol(currency: &str) -> Option<&'static str> {
 /// Digits after the point (ISO 4217).
 fn exponent(currency: &str) -> u32 {
     match currency {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV" | "XAF"
-        | "XOF" | "XPF" => 0,
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"
+        | "XAF" | "XOF" | "XPF" => 0,
         "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
         "CLF" | "UYW" => 4,
         _ => 2,
@@ -79,7 +79,10 @@ mod tests {
             (1200, "JPY", "¥1,200", "1.200\u{a0}¥"),
             (1500, "BHD", "BHD\u{a0}1.500", "1,500\u{a0}BHD"),
         ] {
-            assert_eq!((format(amount, currency, Language::En).as_str(), format(amount, currency, Language::De).as_str()), (en, de));
+            assert_eq!(
+                (format(amount, currency, Language::En).as_str(), format(amount, currency, Language::De).as_str()),
+                (en, de)
+            );
         }
     }
 }

@@ -8,8 +8,8 @@ use crate::bindings::kontor::commerce::cart::{self, CartError};
 use crate::bindings::kontor::commerce::catalog::{self, CatalogError};
 use crate::bindings::kontor::commerce::{inventory, orders, pricing, types};
 use crate::model::{
-    Address, Availability, CartLine, CartView, PlacedOrder, Price, ProductCard, ProductDetail, ProductList, ShippingOption, Totals,
-    VariantView,
+    Address, Availability, CartLine, CartView, PlacedOrder, Price, ProductCard, ProductDetail, ProductList,
+    ShippingOption, Totals, VariantView,
 };
 
 /// Products on a page.
@@ -38,7 +38,8 @@ pub(crate) fn products(channel: &str, wanted: Wanted<'_>) -> Result<ProductList,
         limit: wanted.limit.clamp(1, 100),
     })
     .map_err(from_catalog)?;
-    let skus: Vec<String> = page.products.iter().flat_map(|product| &product.variants).map(|variant| variant.sku.clone()).collect();
+    let skus: Vec<String> =
+        page.products.iter().flat_map(|product| &product.variants).map(|variant| variant.sku.clone()).collect();
     let prices = shelf_prices(channel, &skus)?;
     let products = page.products.into_iter().map(|product| card(product, &prices)).collect();
     Ok(ProductList { products, next_cursor: page.next_cursor })
@@ -49,7 +50,9 @@ fn card(product: catalog::Product, prices: &[pricing::ShelfPrice]) -> ProductCar
         prices.iter().filter(|price| product.variants.iter().any(|variant| variant.sku == price.sku)).collect();
     let lowest = own.iter().map(|price| &price.price).min_by_key(|price| price.amount_minor);
     ProductCard {
-        price_varies: own.iter().any(|price| Some(price.price.amount_minor) != lowest.map(|lowest| lowest.amount_minor)),
+        price_varies: own
+            .iter()
+            .any(|price| Some(price.price.amount_minor) != lowest.map(|lowest| lowest.amount_minor)),
         price: lowest.map(|price| Price { amount_minor: price.amount_minor, currency: price.currency.clone() }),
         id: product.id,
         title: product.title,
@@ -109,7 +112,10 @@ fn offers(channel: &str, skus: &[String]) -> Result<Option<Vec<inventory::Channe
     }
     let mut all = Vec::new();
     for batch in skus.chunks(250) {
-        all.extend(inventory::offers(channel, batch).map_err(|error| Error::unavailable(format!("The stock is not known now: {error:?}")))?);
+        all.extend(
+            inventory::offers(channel, batch)
+                .map_err(|error| Error::unavailable(format!("The stock is not known now: {error:?}")))?,
+        );
     }
     Ok(Some(all))
 }
@@ -143,7 +149,8 @@ pub(crate) fn set_line(id: &str, line: &str, quantity: i64) -> Result<CartView, 
 
 /// Sets who and where to.
 pub(crate) fn set_delivery(id: &str, email: &str, address: &Address) -> Result<CartView, Error> {
-    let some = |value: &Option<String>| value.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+    let some =
+        |value: &Option<String>| value.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
     let address = types::Address {
         name: address.name.trim().to_owned(),
         company: some(&address.company),
@@ -170,7 +177,12 @@ pub(crate) fn set_shipping(id: &str, option: &str) -> Result<CartView, Error> {
 }
 
 /// Places the cart. Placing it again returns the same order.
-pub(crate) fn place(id: &str, method: &str, reference: Option<String>, expected_total_minor: Option<i64>) -> Result<PlacedOrder, Error> {
+pub(crate) fn place(
+    id: &str,
+    method: &str,
+    reference: Option<String>,
+    expected_total_minor: Option<i64>,
+) -> Result<PlacedOrder, Error> {
     let payment = cart::Payment { method: method.to_owned(), reference, expected_total_minor };
     match cart::place(id, &payment) {
         Ok(order_id) | Err(CartError::Placed(order_id)) => Ok(placed(order_id)),
@@ -257,9 +269,13 @@ fn from_cart(error: CartError) -> Error {
                 .iter()
                 .map(|(sku, requested, available)| serde_json::json!({ "sku": sku, "requested": requested, "available": available }))
                 .collect();
-            let text: Vec<String> =
-                shortages.iter().map(|(sku, requested, available)| format!("{sku} ({requested} wanted, {available} available)")).collect();
-            Error::conflict(format!("Not enough in stock: {}.", text.join(", "))).with_code("insufficient-stock").with("shortages", list)
+            let text: Vec<String> = shortages
+                .iter()
+                .map(|(sku, requested, available)| format!("{sku} ({requested} wanted, {available} available)"))
+                .collect();
+            Error::conflict(format!("Not enough in stock: {}.", text.join(", ")))
+                .with_code("insufficient-stock")
+                .with("shortages", list)
         }
         CartError::Placed(order) => {
             Error::conflict("This cart was placed already.").with_code("cart-placed").with("order_id", order)

@@ -1,6 +1,8 @@
 //! The pages' handlers: which cart the visitor has, what is shown, where a form leads.
 
-use kontor_sdk::http::{BasePath, Cookies, Error, Form, Html, IntoResponse, OptionalQuery, Path, Redirect, Response, StatusCode, Text};
+use kontor_sdk::http::{
+    BasePath, Cookies, Error, Form, Html, IntoResponse, OptionalQuery, Path, Redirect, Response, StatusCode, Text,
+};
 use serde::Deserialize;
 
 use crate::art;
@@ -51,7 +53,10 @@ impl Visit {
 }
 
 fn shown(page: String) -> Response {
-    Html(page).into_response().with_header("content-security-policy", CONTENT_POLICY).with_header("cache-control", "no-store")
+    Html(page)
+        .into_response()
+        .with_header("content-security-policy", CONTENT_POLICY)
+        .with_header("cache-control", "no-store")
 }
 
 fn conflict(page: String) -> Response {
@@ -86,26 +91,44 @@ pub(crate) struct ListQuery {
     cursor: Option<String>,
 }
 
-fn listing(visit: &Visit, category: Option<&str>, search: Option<&str>, cursor: Option<String>, here: &str) -> Response {
-    let wanted = Wanted { text: search.unwrap_or_default(), category: category.filter(|c| !c.is_empty()), cursor, limit: PRODUCTS_PER_PAGE };
+fn listing(
+    visit: &Visit,
+    category: Option<&str>,
+    search: Option<&str>,
+    cursor: Option<String>,
+    here: &str,
+) -> Response {
+    let wanted = Wanted {
+        text: search.unwrap_or_default(),
+        category: category.filter(|c| !c.is_empty()),
+        cursor,
+        limit: PRODUCTS_PER_PAGE,
+    };
     match shop::products(&visit.settings.channel, wanted) {
         Ok(list) => shown(pages::list(&visit.frame(), &list, category, search, here)),
         Err(error) => visit.failed(&error),
     }
 }
 
-pub(crate) fn home(base: BasePath, cookies: Cookies, OptionalQuery(query): OptionalQuery<ListQuery>) -> Result<Response, Error> {
+pub(crate) fn home(
+    base: BasePath,
+    cookies: Cookies,
+    OptionalQuery(query): OptionalQuery<ListQuery>,
+) -> Result<Response, Error> {
     let visit = Visit::new(base, &cookies)?;
     Ok(listing(&visit, Some(""), None, query.cursor, "/"))
 }
 
-pub(crate) fn search(base: BasePath, cookies: Cookies, OptionalQuery(query): OptionalQuery<ListQuery>) -> Result<Response, Error> {
+pub(crate) fn search(
+    base: BasePath,
+    cookies: Cookies,
+    OptionalQuery(query): OptionalQuery<ListQuery>,
+) -> Result<Response, Error> {
     let visit = Visit::new(base, &cookies)?;
     let words = query.q.unwrap_or_default();
     let here = format!("/search?q={}", pages::escape_segment(&words));
     Ok(listing(&visit, None, Some(words.trim()), query.cursor, &here))
 }
-
 
 pub(crate) fn category(
     base: BasePath,
@@ -158,7 +181,8 @@ pub(crate) fn add_line(base: BasePath, cookies: Cookies, Form(line): Form<NewLin
     let added = opened.and_then(|id| shop::add_line(&id, &line.sku, line.quantity.unwrap_or(1)));
     Ok(match added {
         Ok(cart) => {
-            let cookie = format!("{COOKIE}={}; Path={}; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Lax", cart.id, visit.base);
+            let cookie =
+                format!("{COOKIE}={}; Path={}; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Lax", cart.id, visit.base);
             visit.to("/cart").with_header("set-cookie", cookie)
         }
         Err(error) => not_added(&visit, &line.sku, &error),
@@ -183,7 +207,12 @@ pub(crate) struct LineChange {
     remove: Option<String>,
 }
 
-pub(crate) fn set_line(base: BasePath, cookies: Cookies, Path(line): Path<String>, Form(change): Form<LineChange>) -> Result<Response, Error> {
+pub(crate) fn set_line(
+    base: BasePath,
+    cookies: Cookies,
+    Path(line): Path<String>,
+    Form(change): Form<LineChange>,
+) -> Result<Response, Error> {
     let visit = Visit::new(base, &cookies)?;
     let Some(cart) = &visit.cart else { return Ok(visit.to("/cart")) };
     let quantity = if change.remove.is_some() { 0 } else { change.quantity.unwrap_or(1) };
@@ -267,7 +296,11 @@ pub(crate) struct ShippingChoice {
     shipping: String,
 }
 
-pub(crate) fn set_shipping(base: BasePath, cookies: Cookies, Form(choice): Form<ShippingChoice>) -> Result<Response, Error> {
+pub(crate) fn set_shipping(
+    base: BasePath,
+    cookies: Cookies,
+    Form(choice): Form<ShippingChoice>,
+) -> Result<Response, Error> {
     let visit = Visit::new(base, &cookies)?;
     let Some(cart) = &visit.cart else { return Ok(visit.to("/cart")) };
     Ok(match shop::set_shipping(&cart.id, &choice.shipping) {

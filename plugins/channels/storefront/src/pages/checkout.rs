@@ -196,7 +196,15 @@ mod tests {
         CartView {
             id: "c".into(),
             currency: "EUR".into(),
-            lines: vec![CartLine { id: "1".into(), sku: "A".into(), title: "Mug".into(), image_url: None, quantity: 2, unit_price_minor: 1850, total_minor: 3700 }],
+            lines: vec![CartLine {
+                id: "1".into(),
+                sku: "A".into(),
+                title: "Mug".into(),
+                image_url: None,
+                quantity: 2,
+                unit_price_minor: 1850,
+                total_minor: 3700,
+            }],
             email: Some("a@example.com".into()),
             shipping_address: Some(Address { name: "Ada".into(), country: "DE".into(), ..Address::default() }),
             shipping_method: Some("standard".into()),
@@ -218,7 +226,10 @@ mod tests {
     fn what_was_entered_stays() {
         let entered = Address { name: "Ada \"A\"".into(), country: "AT".into(), ..Address::default() };
         let page = address(&frame(Language::En), &filled(), "x@y", &entered, Some("postal code"));
-        assert!(page.contains("value=\"Ada &quot;A&quot;\"") && page.contains(r#"<option value="AT" selected>"#), "{page}");
+        assert!(
+            page.contains("value=\"Ada &quot;A&quot;\"") && page.contains(r#"<option value="AT" selected>"#),
+            "{page}"
+        );
         assert!(page.contains("Please check what you entered: postal code"), "{page}");
     }
 }

@@ -128,7 +128,10 @@ pub(crate) mod tests {
     #[test]
     fn everything_is_escaped_and_prefixed() {
         let page = frame(Language::De).page("<b>", None, "\"><script>", &html! { p { "x" } });
-        assert!(page.contains("Kontor &amp; Söhne") && page.contains("&lt;b&gt;") && !page.contains("<script>"), "{page}");
+        assert!(
+            page.contains("Kontor &amp; Söhne") && page.contains("&lt;b&gt;") && !page.contains("<script>"),
+            "{page}"
+        );
         assert!(page.contains("href=\"/m/demo/storefront/categories/Kitchen/Tools\""), "{page}");
         assert_eq!(escape_segment("a b/ü"), "a%20b%2F%C3%BC");
     }

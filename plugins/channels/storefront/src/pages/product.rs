@@ -6,7 +6,13 @@ use super::layout::{Frame, escape_segment};
 use crate::model::{Availability, ProductDetail, ProductList, VariantView};
 
 /// A list: the home page, a category, or what a search found.
-pub(crate) fn list(frame: &Frame, list: &ProductList, category: Option<&str>, search: Option<&str>, here: &str) -> String {
+pub(crate) fn list(
+    frame: &Frame,
+    list: &ProductList,
+    category: Option<&str>,
+    search: Option<&str>,
+    here: &str,
+) -> String {
     let texts = frame.texts();
     let heading = match (search, category) {
         (Some(words), _) => format!("{} “{words}”", texts.results_for),
@@ -142,8 +148,21 @@ mod tests {
 
     #[test]
     fn lists_link_on() {
-        let card = ProductCard { id: "a/b".into(), title: "T".into(), brand: None, image_url: None, price: None, price_varies: false };
-        let shown = list(&frame(Language::En), &ProductList { products: vec![card], next_cursor: Some("x=".into()) }, None, Some("tea"), "/search?q=tea");
+        let card = ProductCard {
+            id: "a/b".into(),
+            title: "T".into(),
+            brand: None,
+            image_url: None,
+            price: None,
+            price_varies: false,
+        };
+        let shown = list(
+            &frame(Language::En),
+            &ProductList { products: vec![card], next_cursor: Some("x=".into()) },
+            None,
+            Some("tea"),
+            "/search?q=tea",
+        );
         assert!(shown.contains("/products/a%2Fb") && shown.contains("/search?q=tea&amp;cursor=x%3D"), "{shown}");
     }
 }
