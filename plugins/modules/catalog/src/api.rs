@@ -1,5 +1,5 @@
 //! The HTTP API of the catalogue, for importers, staff tools and partners. Everything is JSON in UTF-8; fields are named as in
-//! `wit/commerce/0.1.0/catalog.wit`, in snake case; enum values are written as there (`supplier-sku`). A field that is not
+//! `wit/commerce/0.1.0/catalog.wit`, in snake case, and so are enum values (`supplier_sku`). A field that is not
 //! known is refused, so that a misspelt one is noticed. Refusals are problem documents (RFC 9457) with `code` one of
 //! `not-found` (404), `invalid` (422), `conflict` (409).
 //!

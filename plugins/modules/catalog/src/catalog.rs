@@ -25,7 +25,7 @@ pub(crate) struct SkuOwner {
 
 /// What an upsert did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
     /// There was none.
     Created,

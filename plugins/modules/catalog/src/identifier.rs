@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// The kind of an identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum IdentifierKind {
     /// Global trade item number.
     Gtin,

@@ -29,7 +29,7 @@ pub(crate) const PRODUCT_BYTES_MAX: usize = 200 * 1024;
 
 /// Whether a product is for sale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Status {
     /// Not yet.
     Draft,

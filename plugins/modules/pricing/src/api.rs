@@ -1,5 +1,5 @@
 //! The HTTP API of prices, for importers, staff tools and partners. Everything is JSON in UTF-8; fields are named as in
-//! `wit/commerce/0.1.0/pricing.wit`, in snake case; enum values are written as there (`half-up`). Amounts are integers in minor
+//! `wit/commerce/0.1.0/pricing.wit`, in snake case, and so are enum values (`half_up`). Amounts are integers in minor
 //! units (1999 = 19.99 EUR), rates are basis points (1900 = 19 %), times milliseconds since 1970. A field that is not known is
 //! refused. Refusals are problem documents (RFC 9457) with `code` `not-found` (404) or `invalid` (422); a refused batch
 //! changes nothing.
@@ -9,7 +9,7 @@
 //! | `PUT /v1/prices:batch` | `pricing:write` | up to 250: `{"prices": [{"price_list": "default", "sku": "DL-RED", "amount_minor": 1999, "valid_from_ms": 0, "valid_to_ms": null}]}` -> `{"changed": 1}` |
 //! | `GET /v1/shelf-prices?channel=&sku=&sku=` | `pricing:read` | -> `{"prices": [{"sku", "amount_minor", "currency", "basis"}]}`; SKUs without a price are left out |
 //! | `GET /v1/price-lists` | `pricing:read` | -> `{"price_lists": [..]}` |
-//! | `PUT /v1/price-lists/{id}` | `pricing:write` | `{"name": "Standard", "currency": "EUR", "basis": "gross", "tax_rounding": "line", "rounding": "half-up", "channels": ["storefront"]}` -> the list |
+//! | `PUT /v1/price-lists/{id}` | `pricing:write` | `{"name": "Standard", "currency": "EUR", "basis": "gross", "tax_rounding": "line", "rounding": "half_up", "channels": ["storefront"]}` -> the list |
 //! | `GET /v1/tax-rates` | `pricing:read` | -> `{"tax_rates": [..]}` |
 //! | `PUT /v1/tax-rates:batch` | `pricing:write` | up to 250: `{"tax_rates": [{"country": "DE", "tax_class": "standard", "rate_basis_points": 1900, "name": "MwSt. 19 %"}]}` -> all rates |
 //! | `POST /v1/quotes` | `pricing:read` | `{"channel": "storefront", "country": "DE", "lines": [{"line_id": "1", "sku": "DL-RED", "quantity": 2, "tax_class": "standard"}], "discount_minor": 0, "shipping_minor": 490}` -> the quote |

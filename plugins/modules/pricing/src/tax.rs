@@ -11,7 +11,7 @@ pub(crate) const RATE_BASIS_POINTS_MAX: u32 = 10_000;
 
 /// Whether prices include tax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum PriceBasis {
     /// They do.
     Gross,
@@ -21,7 +21,7 @@ pub(crate) enum PriceBasis {
 
 /// Where tax is rounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum RoundingLevel {
     /// For each unit, then multiplied.
     Unit,
@@ -33,7 +33,7 @@ pub(crate) enum RoundingLevel {
 
 /// How halves are rounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum RoundingMode {
     /// Away from zero, as German invoices do.
     HalfUp,
