@@ -9,7 +9,8 @@
 //! others hold (they add at least 0), and needs no look at them. When it is refused everywhere, the exact values decide, and
 //! then every unit above the buffer can be had. So near the buffer a later location may be used before an earlier one is empty.
 
-use crate::model::{Counter, Error, Place, Result, Shortage, Wanted};
+use crate::input::Wanted;
+use crate::model::{Counter, Error, Place, Result, Shortage};
 use crate::reservation::release_lapsed_at;
 use crate::stock::Stock;
 
@@ -26,15 +27,18 @@ pub struct Source {
     pub buffer: i64,
 }
 
+/// What was taken for a demand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// How much at which place.
+    pub parts: Vec<(Place, i64)>,
+    /// What could not be had.
+    pub shortage: Option<Shortage>,
+}
+
 /// Takes what `wanted` says of a SKU out of what is available to sell, or, with `allow_partial`, as much as there is. The caller
 /// books it as reserved. A shortage leaves partial takes behind: the call must then fail as a whole.
-pub fn take(
-    stock: &mut impl Stock,
-    source: &Source,
-    sku: &str,
-    wanted: &Wanted,
-    allow_partial: bool,
-) -> Result<(Vec<(Place, i64)>, Option<Shortage>)> {
+pub fn take(stock: &mut impl Stock, source: &Source, sku: &str, wanted: &Wanted, allow_partial: bool) -> Result<Taken> {
     let mut taken = Vec::new();
     let mut missing = 0;
     for (location, quantity) in &wanted.at {
@@ -49,7 +53,7 @@ pub fn take(
     }
     let requested = wanted.total();
     let shortage = (missing > 0).then(|| Shortage { sku: sku.to_owned(), requested, available: requested - missing });
-    Ok((taken, shortage))
+    Ok(Taken { parts: taken, shortage })
 }
 
 /// Takes `quantity` from the candidates; returns how much is missing.

@@ -6,10 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::input::{check_id, check_sku, check_text, sum_demands};
 use crate::model::{
     BATCH_MAX, BookingKey, Counter, Demand, Error, Event, Item, MOVEMENTS_MAX, Movement, MovementInput, MovementReason,
-    Place, QUANTITY_MAX, REF_TYPE_BYTES_MAX, REFERENCE_BYTES_MAX, Result, StockCount, check_id, check_sku, check_text,
-    sum_demands,
+    Place, QUANTITY_MAX, REF_TYPE_BYTES_MAX, REFERENCE_BYTES_MAX, Result, StockCount,
 };
 use crate::stock::Stock;
 

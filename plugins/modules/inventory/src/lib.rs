@@ -13,6 +13,7 @@ pub mod allocation;
 pub mod booking;
 mod convert;
 pub mod http;
+pub mod input;
 pub mod model;
 pub mod offers;
 pub mod reservation;

@@ -4,9 +4,10 @@
 //! pushed, not on the way to an order (a reservation decides there).
 
 use crate::allocation::Source;
+use crate::input::{check_id, check_sku, check_text};
 use crate::model::{
     BATCH_MAX, CHANNEL_LOCATIONS_MAX, ChannelOffer, ChannelRule, Counter, Error, LedgerPosition, Location, Movement,
-    MovementPage, Place, QUANTITY_MAX, Result, StockLevel, check_id, check_sku, check_text,
+    MovementPage, Place, QUANTITY_MAX, Result, StockLevel,
 };
 use crate::stock::{Direction, Stock};
 

@@ -10,10 +10,11 @@ use std::collections::BTreeMap;
 
 use crate::allocation::take;
 use crate::booking::{Changes, append};
+use crate::input::{check_id, check_quantity, check_sku, check_text, sum_demands};
 use crate::model::{
     Allocation, BookingKey, Counter, Demand, EXTENDED_LIFE_MS_MAX, EXTENSIONS_MAX, Error, Hold, MovementInput,
     MovementReason, Place, REFERENCE_BYTES_MAX, Reservation, ReservationKind, ReservationRequest, ReservationState,
-    Result, check_id, check_quantity, check_sku, check_text, sum_demands,
+    Result,
 };
 use crate::offers::source_of;
 use crate::stock::Stock;
@@ -44,9 +45,9 @@ pub fn reserve(stock: &mut impl Stock, request: &ReservationRequest) -> Result<R
     let mut allocations = Vec::new();
     let mut shortages = Vec::new();
     for (sku, wanted) in &sums {
-        let (taken, shortage) = take(stock, &source, sku, wanted, request.allow_partial)?;
-        shortages.extend(shortage);
-        allocations.extend(merge(taken));
+        let taken = take(stock, &source, sku, wanted, request.allow_partial)?;
+        shortages.extend(taken.shortage);
+        allocations.extend(merge(taken.parts));
     }
     if (!request.allow_partial && !shortages.is_empty()) || allocations.is_empty() {
         return Err(Error::Insufficient(shortages));

@@ -87,14 +87,14 @@ pub fn ship(
         )));
     }
     let mut order = before.clone();
-    let (shipped, by_sku) = pick(&mut order, lines)?;
-    draw_from_reservations(world, &order, shipment_id, by_sku)?;
+    let parcel = pick(&mut order, lines)?;
+    draw_from_reservations(world, &order, shipment_id, parcel.by_sku)?;
     order.shipments.push(Shipment {
         id: shipment_id.to_owned(),
         carrier: carrier.to_owned(),
         tracking_number: tracking_number.to_owned(),
         shipped_at_ms: world.now_ms(),
-        lines: shipped,
+        lines: parcel.lines,
     });
     units::settle(&mut order);
     save(world, Some(&before), &mut order, Some(Change::Shipped))?;
@@ -111,12 +111,15 @@ fn why_not_shippable(order: &Order) -> String {
     }
 }
 
-/// Moves units to shipped; returns the lines added up, and the quantities by SKU.
-#[expect(
-    clippy::type_complexity,
-    reason = "lines and quantities of one parcel; a type of its own would be used here only"
-)]
-fn pick(order: &mut Order, lines: &[(String, i64)]) -> Result<(Vec<(String, i64)>, BTreeMap<String, i64>)> {
+/// What goes into a parcel.
+struct Parcel {
+    /// Line id and quantity, each line once.
+    lines: Vec<(String, i64)>,
+    by_sku: BTreeMap<String, i64>,
+}
+
+/// Moves units to shipped.
+fn pick(order: &mut Order, lines: &[(String, i64)]) -> Result<Parcel> {
     if lines.is_empty() {
         return Err(Error::Invalid("lines: a parcel has at least one".to_owned()));
     }
@@ -144,7 +147,8 @@ fn pick(order: &mut Order, lines: &[(String, i64)]) -> Result<(Vec<(String, i64)
         }
         *by_sku.entry(line.sku.clone()).or_default() += quantity;
     }
-    Ok((wanted.into_iter().map(|(line_id, quantity)| (line_id.to_owned(), quantity)).collect(), by_sku))
+    let lines = wanted.into_iter().map(|(line_id, quantity)| (line_id.to_owned(), quantity)).collect();
+    Ok(Parcel { lines, by_sku })
 }
 
 /// Books the parcel out of the order's reservations, oldest first.

@@ -156,7 +156,7 @@ fn a_carts_reservation_is_taken_over_and_a_lapsed_one_is_tried_anew() {
     };
     assert_eq!(place(&mut memory, &ask("1", 4)), Err(Error::Insufficient(vec![("a".to_owned(), 4, 3)])));
     let order = place(&mut memory, &ask("1", 2)).unwrap();
-    assert_eq!(order.reservations, [reservation.clone()]);
+    assert_eq!(order.reservations, std::slice::from_ref(&reservation));
     assert_eq!(memory.available["a"], 3, "what the cart held beyond goes back");
     sound(&memory);
 
@@ -164,7 +164,7 @@ fn a_carts_reservation_is_taken_over_and_a_lapsed_one_is_tried_anew() {
     memory.release(&other).unwrap();
     let late =
         place(&mut memory, &input("2", StockSource::Reservation(other.clone()), vec![line("1", "a", 3)])).unwrap();
-    assert_ne!(late.reservations, [other.clone()]);
+    assert_ne!(late.reservations, std::slice::from_ref(&other));
     let too_late = place(&mut memory, &input("3", StockSource::Reservation(other), vec![line("1", "a", 1)]));
     assert_eq!(too_late, Err(Error::Insufficient(vec![("a".to_owned(), 1, 0)])));
     sound(&memory);
