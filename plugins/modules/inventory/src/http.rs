@@ -14,6 +14,12 @@
 //! | `GET /v1/levels` | `inventory:read` | `?sku=A&sku=B`, up to 250 | `{levels: [{sku, location, on_hand, unsellable, reserved, safety, available_to_sell}]}` |
 //! | `GET /v1/offers` | `inventory:read` | `?channel=C&sku=A`, up to 250 | `{offers: [{sku, quantity}]}` |
 //! | `GET /v1/movements` | `inventory:read` | `?sku=A&location=L&cursor=..&limit=50` | `{movements: [..], next_cursor}` |
+//! | `POST /v1/sales` | `inventory:write` | `{location, ref_id, occurred_at_ms, demands: [{sku, quantity}]}` | 204 |
+//! | `POST /v1/reservations` | `inventory:write` | `{channel, kind, owner, demands: [{sku, quantity, location}], expires_at_ms, allow_partial}` | the reservation |
+//! | `POST /v1/reservations/{id}/extend` | `inventory:write` | `{expires_at_ms}` | the reservation |
+//! | `POST /v1/reservations/{id}/commit` | `inventory:write` | `{order_id}` | the reservation |
+//! | `POST /v1/reservations/{id}/fulfil` | `inventory:write` | `{ref_id, demands}` | the reservation |
+//! | `POST /v1/reservations/{id}/release` | `inventory:write` | `{}`, or a part: `{ref_id, demands}` | the reservation |
 //! | `GET /v1/reservations/{id}` | `inventory:read` | | the reservation |
 //! | `GET /v1/verify` | `inventory:read` | `?cursor=..` | `{checked, discrepancies: [{sku, location, field, projected, ledger}], next_cursor}` |
 //!
@@ -24,8 +30,8 @@ use kontor_sdk::http::{Json, NoContent, Path, Query, Result, Router};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    self, ChannelOffer, ChannelRule, Location, LocationKind, MovementInput, MovementPage, Reservation, StockCount,
-    StockLevel, Verification,
+    self, ChannelOffer, ChannelRule, Demand, Location, LocationKind, MovementInput, MovementPage, Reservation,
+    ReservationRequest, StockCount, StockLevel, Verification,
 };
 use crate::stock::Stock as _;
 use crate::tables::Tables;
@@ -44,7 +50,13 @@ pub fn routes() -> Router {
         .get("/v1/levels", get_levels)
         .get("/v1/offers", get_offers)
         .get("/v1/movements", get_movements)
+        .post("/v1/sales", post_sale)
+        .post("/v1/reservations", post_reservation)
         .get("/v1/reservations/{id}", get_reservation)
+        .post("/v1/reservations/{id}/extend", extend_reservation)
+        .post("/v1/reservations/{id}/commit", commit_reservation)
+        .post("/v1/reservations/{id}/fulfil", fulfil_reservation)
+        .post("/v1/reservations/{id}/release", release_reservation)
         .get("/v1/verify", get_verify)
 }
 
@@ -209,6 +221,75 @@ fn get_movements(Query(query): Query<MovementsQuery>) -> Result<Json<MovementPag
     )
     .map(Json)
     .map_err(problem)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SaleBody {
+    location: String,
+    ref_id: String,
+    #[serde(default)]
+    occurred_at_ms: u64,
+    demands: Vec<Demand>,
+}
+
+fn post_sale(Json(body): Json<SaleBody>) -> Result<NoContent> {
+    booking::sell(&mut Tables, &body.location, &body.ref_id, body.occurred_at_ms, &body.demands).map_err(problem)?;
+    Ok(NoContent)
+}
+
+fn held(result: model::Result<Reservation>) -> Result<Json<Reservation>> {
+    result.map(Json).map_err(problem)
+}
+
+fn post_reservation(Json(request): Json<ReservationRequest>) -> Result<Json<Reservation>> {
+    held(reservation::reserve(&mut Tables, &request))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExtendBody {
+    expires_at_ms: u64,
+}
+
+fn extend_reservation(Path(id): Path<String>, Json(body): Json<ExtendBody>) -> Result<Json<Reservation>> {
+    held(reservation::extend(&mut Tables, &id, body.expires_at_ms))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CommitBody {
+    order_id: String,
+}
+
+fn commit_reservation(Path(id): Path<String>, Json(body): Json<CommitBody>) -> Result<Json<Reservation>> {
+    held(reservation::commit(&mut Tables, &id, &body.order_id))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PartBody {
+    ref_id: String,
+    demands: Vec<Demand>,
+}
+
+fn fulfil_reservation(Path(id): Path<String>, Json(body): Json<PartBody>) -> Result<Json<Reservation>> {
+    held(reservation::fulfil(&mut Tables, &id, &body.ref_id, &body.demands))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReleaseBody {
+    ref_id: Option<String>,
+    demands: Option<Vec<Demand>>,
+}
+
+fn release_reservation(Path(id): Path<String>, Json(body): Json<ReleaseBody>) -> Result<Json<Reservation>> {
+    match (body.ref_id, body.demands) {
+        (None, None) => held(reservation::release(&mut Tables, &id)),
+        (Some(ref_id), Some(demands)) => held(reservation::release_part(&mut Tables, &id, &ref_id, &demands)),
+        _ => Err(Error::invalid("A part that is released needs both `ref_id` and `demands`.")),
+    }
 }
 
 fn get_reservation(Path(id): Path<String>) -> Result<Json<Reservation>> {

@@ -320,18 +320,21 @@ pub enum ReservationState {
 }
 
 /// A quantity of a SKU wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Demand {
     /// Of what.
     pub sku: String,
     /// At least 1.
     pub quantity: i64,
     /// Absent: any location of the channel, in the channel's order.
+    #[serde(default)]
     pub location: Option<String>,
 }
 
 /// A reservation wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ReservationRequest {
     /// Whose stock it may take.
     pub channel: String,
@@ -342,8 +345,10 @@ pub struct ReservationRequest {
     /// What is wanted.
     pub demands: Vec<Demand>,
     /// When it lapses; absent: never.
+    #[serde(default)]
     pub expires_at_ms: Option<u64>,
     /// Whether to take what there is.
+    #[serde(default)]
     pub allow_partial: bool,
 }
 

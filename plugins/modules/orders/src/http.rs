@@ -5,6 +5,8 @@
 //! | route | scope | body or query | answer |
 //! |---|---|---|---|
 //! | `GET /v1/orders` | `orders:read` | `?channel=C&cursor=..&limit=50` | `{orders: [summary], next_cursor}` |
+//! | `POST /v1/orders` | `orders:write` | an order-input | `{order_id, number, created}` |
+//! | `POST /v1/channel-orders` | `orders:write` | `{input: order-input, state, changed_at_ms}` | `{outcome}` |
 //! | `GET /v1/orders/{id}` | `orders:read` | | the order |
 //! | `GET /v1/order` | `orders:read` | `?channel=C&account=default&external_id=E` | the order |
 //! | `POST /v1/orders/{id}/cancel` | `orders:write` | `{reason}` | the order |
@@ -20,14 +22,16 @@ use kontor_sdk::Error;
 use kontor_sdk::http::{Json, Path, Query, Result, Router};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{self, OrderInput, Page, Placing};
+use crate::model::{self, OrderInput, Page, Placing, Report, ReportOutcome};
 use crate::tables::Tables;
-use crate::{changing, listing, placing, units};
+use crate::{changing, listing, placing, report, units};
 
 /// The routes; `plugin.toml` declares the same.
 pub fn routes() -> Router {
     Router::new()
         .get("/v1/orders", list)
+        .post("/v1/orders", place)
+        .post("/v1/channel-orders", upsert)
         .get("/v1/orders/{id}", get)
         .get("/v1/order", find)
         .post("/v1/orders/{id}/cancel", cancel)
@@ -211,6 +215,20 @@ fn list(Query(query): Query<ListQuery>) -> Result<Json<Page>> {
     listing::list(&mut Tables, query.channel.as_deref(), query.cursor.as_deref(), query.limit.unwrap_or(50))
         .map(Json)
         .map_err(problem)
+}
+
+fn place(Json(input): Json<OrderInput>) -> Result<Json<Placing>> {
+    placing::place(&mut Tables, &input).map(Json).map_err(problem)
+}
+
+#[derive(Debug, Serialize)]
+struct Outcome {
+    outcome: ReportOutcome,
+}
+
+fn upsert(Json(report): Json<Report>) -> Result<Json<Outcome>> {
+    let outcome = report::upsert(&mut Tables, &report).map_err(problem)?;
+    Ok(Json(Outcome { outcome }))
 }
 
 fn get(Path(id): Path<String>) -> Result<Json<OrderView>> {

@@ -383,7 +383,8 @@ pub struct Placing {
 }
 
 /// What a channel says of an order now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "as in the contract")]
 pub enum ReportState {
     Pending,
@@ -392,7 +393,8 @@ pub enum ReportState {
 }
 
 /// An order as a channel reports it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "as in the contract")]
 pub struct Report {
     pub input: OrderInput,
@@ -401,7 +403,8 @@ pub struct Report {
 }
 
 /// What a report did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "as in the contract")]
 pub enum ReportOutcome {
     Created,
