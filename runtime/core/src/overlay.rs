@@ -472,3 +472,6 @@ fn split_at(range: &KeyRange, reverse: bool, last: Option<&[u8]>) -> (KeyRange, 
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;

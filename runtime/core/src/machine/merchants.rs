@@ -28,7 +28,8 @@ pub(super) struct MerchantState {
     /// Held while a revision is switched, so that two switches do not migrate at once.
     pub(super) switching: Arc<FairLock>,
     revisions: Mutex<BTreeMap<RevisionNumber, Arc<Revision>>>,
-    secrets: Mutex<Option<Arc<Secrets>>>,
+    /// With the number of changes so far, so that what was loaded before a change is not kept after it.
+    secrets: Mutex<(u64, Option<Arc<Secrets>>)>,
 }
 
 impl MerchantState {
@@ -90,21 +91,21 @@ impl MerchantState {
 
     /// The merchant's secrets, from memory or through `view`.
     pub(super) async fn secrets(&self, view: &dyn ReadView) -> Result<Arc<Secrets>, Error> {
-        if let Some(known) = self
-            .secrets
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-        {
+        let (changes, known) = self.secrets.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(known) = known {
             return Ok(known);
         }
         let loaded = Arc::new(super::secrets::load(&self.id, view).await?);
-        *self.secrets.lock().unwrap_or_else(PoisonError::into_inner) = Some(loaded.clone());
+        let mut kept = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.0 == changes {
+            kept.1 = Some(loaded.clone());
+        }
         Ok(loaded)
     }
 
     pub(super) fn forget_secrets(&self) {
-        *self.secrets.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut kept = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = (kept.0 + 1, None);
     }
 }
 

@@ -2,11 +2,12 @@
 //! [`super::Outside`]'s.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::{Exchange, ExchangeError, Transaction};
+use super::{Exchange, ExchangeError, Outside, Transaction};
 use crate::effects::{OutboundContext, OutboundError, OutboundRequest, OutboundResponse};
 use crate::limits::{
     OUTBOUND_REQUEST_BODY_BYTES_MAX, OUTBOUND_REQUESTS_MAX, OUTBOUND_TIMEOUT_MS_MAX,
@@ -25,41 +26,52 @@ impl Transaction {
         &mut self,
         request: OutboundRequest,
     ) -> Result<OutboundResponse, OutboundError> {
+        let (outside, exchange) = self.prepare(request)?;
+        match outside.exchange(self.installed(), exchange).await {
+            Ok(response) => Ok(response),
+            Err(ExchangeError::Outbound(error)) => Err(error),
+            Err(ExchangeError::Store(error)) => {
+                // Whatever the guest makes of it: this execution is not believed.
+                self.broken.get_or_insert_with(|| error.clone());
+                let message = format!("the exchange could not be recorded: {error}");
+                Err(OutboundError::Network(message))
+            }
+        }
+    }
+
+    /// Everything that can be checked before anything goes out.
+    fn prepare(
+        &mut self,
+        request: OutboundRequest,
+    ) -> Result<(Arc<dyn Outside>, Exchange), OutboundError> {
         let Some(outside) = self.outside.clone() else {
             return Err(OutboundError::Denied(
-                "this invocation may not reach other servers; only jobs and routes that declare `outbound` may".to_owned(),
+                "this invocation may not reach other servers; only jobs and routes that declare `outbound` may"
+                    .to_owned(),
             ));
         };
         let (request, url) = check_request(request)?;
         let host = url.host_str().unwrap_or_default().to_owned();
-        let installed = self.installed();
-        let mut grants = installed
-            .grants
-            .outbound
-            .iter()
-            .filter(|grant| matches_host(&grant.host, &host))
-            .peekable();
-        if grants.peek().is_none() {
-            return Err(OutboundError::Denied(format!(
-                "host `{host}` is not granted to plugin `{}`",
-                self.plugin()
-            )));
+        let (mut granted, mut allow_http, mut allow_private) = (false, false, false);
+        for grant in &self.installed().grants.outbound {
+            if matches_host(&grant.host, &host) {
+                granted = true;
+                allow_http |= grant.allow_http;
+                allow_private |= grant.allow_private;
+            }
         }
-        let (mut allow_http, mut allow_private) = (false, false);
-        for grant in grants {
-            allow_http |= grant.allow_http;
-            allow_private |= grant.allow_private;
+        if !granted {
+            let message = format!("host `{host}` is not granted to plugin `{}`", self.plugin());
+            return Err(OutboundError::Denied(message));
         }
         if url.scheme() == "http" && !allow_http {
-            return Err(OutboundError::Denied(format!(
-                "plain http to `{host}` is not granted; use https"
-            )));
+            let message = format!("plain http to `{host}` is not granted; use https");
+            return Err(OutboundError::Denied(message));
         }
         let secrets = self.secrets_in(&request)?;
         if self.fetch_ordinal >= OUTBOUND_REQUESTS_MAX {
-            return Err(OutboundError::Denied(format!(
-                "limit reached: outbound requests ({OUTBOUND_REQUESTS_MAX})"
-            )));
+            let message = format!("limit reached: outbound requests ({OUTBOUND_REQUESTS_MAX})");
+            return Err(OutboundError::Denied(message));
         }
         let ordinal = self.fetch_ordinal;
         self.fetch_ordinal += 1;
@@ -73,25 +85,9 @@ impl Transaction {
             idempotency_key: self.idempotency_key(ordinal, &digest),
             secrets,
         };
-        let exchange = Exchange {
-            context,
-            request,
-            ordinal,
-            digest,
-            host,
-            path: url.path().to_owned(),
-        };
-        match outside.exchange(self.installed(), exchange).await {
-            Ok(response) => Ok(response),
-            Err(ExchangeError::Outbound(error)) => Err(error),
-            Err(ExchangeError::Store(error)) => {
-                // Whatever the guest makes of it: this execution is not believed.
-                self.broken.get_or_insert_with(|| error.clone());
-                Err(OutboundError::Network(format!(
-                    "the exchange could not be recorded: {error}"
-                )))
-            }
-        }
+        let path = url.path().to_owned();
+        let exchange = Exchange { context, request, ordinal, digest, host, path };
+        Ok((outside, exchange))
     }
 
     /// Stable over executions, attempts and crashes, as long as the request is the same.

@@ -6,7 +6,6 @@ use super::{OperationError, Transaction, take};
 use crate::executor::Event;
 use crate::limits::{EVENT_KEY_BYTES_MAX, PAYLOAD_BYTES_MAX};
 use crate::queueing::{self, NewJob, derived_id};
-use crate::revision::matches_type;
 
 impl Transaction {
     /// Emits an event; it exists when the invocation commits. Returns its id.
@@ -17,10 +16,7 @@ impl Transaction {
         payload: &str,
     ) -> Result<String, OperationError> {
         let spec = &self.installed().spec;
-        if !spec
-            .emits
-            .iter()
-            .any(|pattern| matches_type(pattern, event_type))
+        if !spec.emits.iter().any(|declared| declared == event_type)
         {
             let shown: String = event_type.chars().take(120).collect();
             let message = format!(
