@@ -32,9 +32,7 @@ pub enum Error {
         number: RevisionNumber,
     },
     /// Someone else switched first.
-    #[error(
-        "revision {expected} is not current any more, {current} is: look at the new set of plugins and try again"
-    )]
+    #[error("revision {expected} is not current any more, {current} is: look at the new set of plugins and try again")]
     RevisionConflict {
         /// What the caller built on.
         expected: RevisionNumber,
@@ -42,9 +40,7 @@ pub enum Error {
         current: RevisionNumber,
     },
     /// A request was admitted under a revision that is no longer current: admit it again and repeat. Nothing happened.
-    #[error(
-        "revision {current} became current meanwhile: check the route again and repeat the request"
-    )]
+    #[error("revision {current} became current meanwhile: check the route again and repeat the request")]
     RevisionChanged {
         /// What is current.
         current: RevisionNumber,
@@ -53,9 +49,7 @@ pub enum Error {
     #[error("this set of plugins does not fit together: {}", .0.join("; "))]
     RevisionInvalid(Vec<String>),
     /// A plugin could not bring its tables to its version. The revision was not switched.
-    #[error(
-        "plugin `{plugin}` could not migrate its tables: {message}; the current revision stays"
-    )]
+    #[error("plugin `{plugin}` could not migrate its tables: {message}; the current revision stays")]
     MigrationFailed {
         /// Which.
         plugin: PluginId,
@@ -81,14 +75,10 @@ pub enum Error {
         message: String,
     },
     /// The idempotency key was used for another request.
-    #[error(
-        "idempotency key `{0}` was used for a different request: use a new key for a new request"
-    )]
+    #[error("idempotency key `{0}` was used for a different request: use a new key for a new request")]
     IdempotencyMismatch(String),
     /// The first request with this key succeeded, but its response was too large to keep.
-    #[error(
-        "the request with idempotency key `{0}` was already carried out, but its response was too large to keep"
-    )]
+    #[error("the request with idempotency key `{0}` was already carried out, but its response was too large to keep")]
     IdempotencyResponseLost(String),
     /// The idempotency key is malformed.
     #[error("the idempotency key is malformed: {0}")]
@@ -168,9 +158,7 @@ impl Error {
             | Self::RevisionConflict { .. }
             | Self::RevisionChanged { .. }
             | Self::IdempotencyResponseLost(_) => 409,
-            Self::RevisionInvalid(_)
-            | Self::MigrationFailed { .. }
-            | Self::IdempotencyMismatch(_) => 422,
+            Self::RevisionInvalid(_) | Self::MigrationFailed { .. } | Self::IdempotencyMismatch(_) => 422,
             Self::IdempotencyKeyInvalid(_) | Self::PositionInvalid(_) | Self::Invalid(_) => 400,
             Self::Contended(_) | Self::Unavailable(_) => 503,
             Self::PluginStopped { .. } | Self::HandlerFailed { .. } => 502,
@@ -180,33 +168,20 @@ impl Error {
 
     /// Whether the same call may succeed later without anyone changing anything.
     pub fn is_transient(&self) -> bool {
-        matches!(
-            self,
-            Self::Contended(_) | Self::Unavailable(_) | Self::RevisionChanged { .. }
-        )
+        matches!(self, Self::Contended(_) | Self::Unavailable(_) | Self::RevisionChanged { .. })
     }
 
     pub(crate) fn from_execution(plugin: &PluginId, error: ExecutionError) -> Self {
         match error {
             ExecutionError::Retry(message) | ExecutionError::Permanent(message) => {
-                Self::HandlerFailed {
-                    plugin: plugin.clone(),
-                    message,
-                }
+                Self::HandlerFailed { plugin: plugin.clone(), message }
             }
-            ExecutionError::RetryAfter(ms) => Self::HandlerFailed {
-                plugin: plugin.clone(),
-                message: format!("asks to try again in {ms} ms"),
-            },
-            ExecutionError::Stopped {
-                plugin,
-                code,
-                message,
-            } => Self::PluginStopped {
-                plugin,
-                reason: code.to_owned(),
-                message,
-            },
+            ExecutionError::RetryAfter(ms) => {
+                Self::HandlerFailed { plugin: plugin.clone(), message: format!("asks to try again in {ms} ms") }
+            }
+            ExecutionError::Stopped { plugin, code, message } => {
+                Self::PluginStopped { plugin, reason: code.to_owned(), message }
+            }
             ExecutionError::Unavailable(message) => Self::Unavailable(message),
             ExecutionError::Host(message) => Self::HostFault(message),
         }
@@ -225,9 +200,7 @@ impl From<StoreError> for Error {
 impl From<CommitError> for Error {
     fn from(error: CommitError) -> Self {
         match error {
-            CommitError::Conflict { .. } | CommitError::TooOld | CommitError::Bound { .. } => {
-                Self::Contended(1)
-            }
+            CommitError::Conflict { .. } | CommitError::TooOld | CommitError::Bound { .. } => Self::Contended(1),
             CommitError::Unavailable(message) => Self::Unavailable(message),
             CommitError::OutcomeUnknown(message) => {
                 Self::Unavailable(format!("the outcome of a commit is unknown: {message}"))

@@ -237,9 +237,7 @@ pub fn merchants_range() -> KeyRange {
 /// A record of the server.
 pub(crate) fn host(merchant: Option<&MerchantId>, key: &str) -> Key {
     match merchant {
-        Some(merchant) => KeyBuilder::new(merchant, Space::Host)
-            .rest(key.as_bytes())
-            .key(),
+        Some(merchant) => KeyBuilder::new(merchant, Space::Host).rest(key.as_bytes()).key(),
         None => {
             let mut record = vec![END, GLOBAL_HOST];
             record.extend_from_slice(key.as_bytes());
@@ -249,15 +247,8 @@ pub(crate) fn host(merchant: Option<&MerchantId>, key: &str) -> Key {
 }
 
 /// Where a plugin's table begins, for values or counters.
-pub(crate) fn table(
-    merchant: &MerchantId,
-    space: Space,
-    plugin: &PluginId,
-    table: &str,
-) -> KeyBuilder {
-    KeyBuilder::new(merchant, space)
-        .name(plugin.as_str())
-        .name(table)
+pub(crate) fn table(merchant: &MerchantId, space: Space, plugin: &PluginId, table: &str) -> KeyBuilder {
+    KeyBuilder::new(merchant, space).name(plugin.as_str()).name(table)
 }
 
 /// The number of the current revision.
@@ -266,14 +257,8 @@ pub fn revision_head(merchant: &MerchantId) -> Key {
 }
 
 /// The journal of one invocation's attempt.
-pub(crate) fn journal(
-    merchant: &MerchantId,
-    invocation: &InvocationId,
-    attempt: u32,
-) -> KeyBuilder {
-    KeyBuilder::new(merchant, Space::Journal)
-        .text(invocation.as_str())
-        .small(attempt)
+pub(crate) fn journal(merchant: &MerchantId, invocation: &InvocationId, attempt: u32) -> KeyBuilder {
+    KeyBuilder::new(merchant, Space::Journal).text(invocation.as_str()).small(attempt)
 }
 
 #[cfg(test)]
@@ -293,39 +278,20 @@ mod tests {
     #[test]
     fn spaces_never_overlap() {
         let m = merchant("m");
-        let ranges: Vec<KeyRange> = SPACES
-            .iter()
-            .map(|space| KeyBuilder::new(&m, *space).range())
-            .collect();
+        let ranges: Vec<KeyRange> = SPACES.iter().map(|space| KeyBuilder::new(&m, *space).range()).collect();
         for pair in ranges.windows(2) {
             assert!(pair[0].end.as_ref().unwrap() <= &pair[1].start);
         }
         for range in &ranges {
             let all = merchant_range(&m);
-            assert!(
-                contains(&all, &range.start)
-                    && range.end.as_ref().unwrap() <= all.end.as_ref().unwrap()
-            );
+            assert!(contains(&all, &range.start) && range.end.as_ref().unwrap() <= all.end.as_ref().unwrap());
         }
-        assert_eq!(
-            SPACES.len(),
-            SPACES
-                .iter()
-                .map(|s| *s as u8)
-                .collect::<std::collections::BTreeSet<_>>()
-                .len()
-        );
+        assert_eq!(SPACES.len(), SPACES.iter().map(|s| *s as u8).collect::<std::collections::BTreeSet<_>>().len());
     }
 
     #[test]
     fn one_merchants_range_excludes_every_others() {
-        for (a, b) in [
-            ("a", "ab"),
-            ("a", "a-"),
-            ("a", "a0"),
-            ("shop", "shop-2"),
-            ("z", "a"),
-        ] {
+        for (a, b) in [("a", "ab"), ("a", "a-"), ("a", "a0"), ("shop", "shop-2"), ("z", "a")] {
             let (a, b) = (merchant(a), merchant(b));
             for space in SPACES {
                 let key = KeyBuilder::new(&b, space).rest(&[0xff; 9]).key();

@@ -36,19 +36,11 @@ struct Waiter {
 
 impl FairLock {
     pub(crate) fn shared(self: &Arc<Self>) -> Acquire {
-        Acquire {
-            lock: self.clone(),
-            exclusive: false,
-            number: None,
-        }
+        Acquire { lock: self.clone(), exclusive: false, number: None }
     }
 
     pub(crate) fn exclusive(self: &Arc<Self>) -> Acquire {
-        Acquire {
-            lock: self.clone(),
-            exclusive: true,
-            number: None,
-        }
+        Acquire { lock: self.clone(), exclusive: true, number: None }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -110,38 +102,25 @@ impl Future for Acquire {
         let this = &mut *self;
         let mut state = this.lock.state();
         match this.number {
-            None if state.queue.is_empty() && state.free_for(this.exclusive) => {
-                state.take(this.exclusive)
-            }
+            None if state.queue.is_empty() && state.free_for(this.exclusive) => state.take(this.exclusive),
             None => {
                 let number = state.next;
                 state.next += 1;
-                let waiter = Waiter {
-                    number,
-                    exclusive: this.exclusive,
-                    waker: Some(context.waker().clone()),
-                };
+                let waiter = Waiter { number, exclusive: this.exclusive, waker: Some(context.waker().clone()) };
                 state.queue.push_back(waiter);
                 this.number = Some(number);
                 return Poll::Pending;
             }
             Some(number) if state.granted.remove(&number) => this.number = None,
             Some(number) => {
-                if let Some(waiter) = state
-                    .queue
-                    .iter_mut()
-                    .find(|waiter| waiter.number == number)
-                {
+                if let Some(waiter) = state.queue.iter_mut().find(|waiter| waiter.number == number) {
                     waiter.waker = Some(context.waker().clone());
                 }
                 return Poll::Pending;
             }
         }
         drop(state);
-        Poll::Ready(Guard {
-            lock: this.lock.clone(),
-            exclusive: this.exclusive,
-        })
+        Poll::Ready(Guard { lock: this.lock.clone(), exclusive: this.exclusive })
     }
 }
 

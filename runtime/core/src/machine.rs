@@ -100,15 +100,7 @@ impl Machine {
         observer: Arc<dyn Observer>,
         options: Options,
     ) -> Result<Arc<Self>, Error> {
-        let parts = Parts {
-            store,
-            executor,
-            environment,
-            outbound,
-            observer,
-            options,
-            budgets: Budgets::default(),
-        };
+        let parts = Parts { store, executor, environment, outbound, observer, options, budgets: Budgets::default() };
         let machine = Arc::new(Self {
             parts: Arc::new(parts),
             merchants: Mutex::default(),

@@ -12,8 +12,7 @@ use std::sync::Arc;
 
 use crate::keys::successor;
 use crate::store::{
-    Commit, CounterPredicate, Key, KeyRange, ReadSet, ReadView, Scanned, StampedPut, StoreError,
-    Value, Write,
+    Commit, CounterPredicate, Key, KeyRange, ReadSet, ReadView, Scanned, StampedPut, StoreError, Value, Write,
 };
 
 /// Entries asked of the store at a time: bounds what one page can hold in memory.
@@ -42,14 +41,8 @@ pub(crate) enum Addition {
 /// How to take a write back.
 #[derive(Debug)]
 enum Undo {
-    Write {
-        key: Key,
-        previous: Option<Option<Value>>,
-    },
-    Pending {
-        key: Key,
-        previous: i128,
-    },
+    Write { key: Key, previous: Option<Option<Value>> },
+    Pending { key: Key, previous: i128 },
     Stamped,
 }
 
@@ -122,22 +115,10 @@ impl Overlay {
         self.view.get(key).await
     }
 
-    pub(crate) async fn get_many(
-        &mut self,
-        keys: &[Key],
-    ) -> Result<Vec<Option<Value>>, StoreError> {
-        let foreign: Vec<Key> = keys
-            .iter()
-            .filter(|key| !self.writes.contains_key(*key))
-            .cloned()
-            .collect();
+    pub(crate) async fn get_many(&mut self, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError> {
+        let foreign: Vec<Key> = keys.iter().filter(|key| !self.writes.contains_key(*key)).cloned().collect();
         self.points.extend(foreign.iter().cloned());
-        let mut found = if foreign.is_empty() {
-            Vec::new()
-        } else {
-            self.view.get_many(&foreign).await?
-        }
-        .into_iter();
+        let mut found = if foreign.is_empty() { Vec::new() } else { self.view.get_many(&foreign).await? }.into_iter();
         Ok(keys
             .iter()
             .map(|key| match self.writes.get(key) {
@@ -161,19 +142,8 @@ impl Overlay {
         }
         let (mut rest, mut bytes) = (range.clone(), 0_usize);
         'pages: while !is_empty(&rest) {
-            let page = self
-                .view
-                .scan(
-                    &rest,
-                    reverse,
-                    (limit - found.entries.len()).min(PAGE_ENTRIES),
-                )
-                .await?;
-            let after = page
-                .entries
-                .last()
-                .filter(|_| page.more)
-                .map(|(last, _)| last.clone());
+            let page = self.view.scan(&rest, reverse, (limit - found.entries.len()).min(PAGE_ENTRIES)).await?;
+            let after = page.entries.last().filter(|_| page.more).map(|(last, _)| last.clone());
             let (window, next) = split_at(&rest, reverse, after.as_deref());
             for (key, value) in self.merged(&window, reverse, page) {
                 bytes += key.len() + value.len();
@@ -190,9 +160,7 @@ impl Overlay {
             }
         }
         let covered = match found.entries.last() {
-            Some((last, _)) if found.more || found.too_large => {
-                split_at(range, reverse, Some(last)).0
-            }
+            Some((last, _)) if found.more || found.too_large => split_at(range, reverse, Some(last)).0,
             _ => range.clone(),
         };
         self.ranges.insert((covered.start, covered.end));
@@ -201,26 +169,14 @@ impl Overlay {
 
     /// The entries of a page with the own writes of its window, in order.
     fn merged(&self, window: &KeyRange, reverse: bool, page: Scanned) -> Vec<(Key, Value)> {
-        let mut merged: BTreeMap<Key, Option<Value>> = page
-            .entries
-            .into_iter()
-            .map(|(key, value)| (key, Some(value)))
-            .collect();
+        let mut merged: BTreeMap<Key, Option<Value>> =
+            page.entries.into_iter().map(|(key, value)| (key, Some(value))).collect();
         if !is_empty(window) {
-            let own = self
-                .writes
-                .range(window.start.clone()..)
-                .take_while(|(key, _)| contains_below(window, key));
+            let own = self.writes.range(window.start.clone()..).take_while(|(key, _)| contains_below(window, key));
             merged.extend(own.map(|(key, value)| (key.clone(), value.clone())));
         }
-        let entries = merged
-            .into_iter()
-            .filter_map(|(key, value)| value.map(|value| (key, value)));
-        if reverse {
-            entries.rev().collect()
-        } else {
-            entries.collect()
-        }
+        let entries = merged.into_iter().filter_map(|(key, value)| value.map(|value| (key, value)));
+        if reverse { entries.rev().collect() } else { entries.collect() }
     }
 
     /// Makes the transaction depend on `key` without reading it here.
@@ -254,24 +210,11 @@ impl Overlay {
     async fn counter(&mut self, key: &[u8]) -> Result<&mut Counter, StoreError> {
         if !self.counters.contains_key(key) {
             let base = decode_counter(self.view.get(key).await?.as_deref());
-            let fresh = Counter {
-                base,
-                low: i64::MIN.into(),
-                high: i64::MAX.into(),
-                pending: 0,
-            };
+            let fresh = Counter { base, low: i64::MIN.into(), high: i64::MAX.into(), pending: 0 };
             self.counters.insert(key.to_vec(), fresh);
         }
         // The entry exists by now; `or_insert_with` only spares a panic path.
-        Ok(self
-            .counters
-            .entry(key.to_vec())
-            .or_insert_with(|| Counter {
-                base: 0,
-                low: 0,
-                high: 0,
-                pending: 0,
-            }))
+        Ok(self.counters.entry(key.to_vec()).or_insert_with(|| Counter { base: 0, low: 0, high: 0, pending: 0 }))
     }
 
     pub(crate) async fn counter_add(
@@ -286,10 +229,7 @@ impl Overlay {
         let total = previous + i128::from(delta);
         let result = i128::from(counter.base) + total;
         // Without an explicit bound, the width of the counter is the bound.
-        let (min, max) = (
-            i128::from(min.unwrap_or(i64::MIN)),
-            i128::from(max.unwrap_or(i64::MAX)),
-        );
+        let (min, max) = (i128::from(min.unwrap_or(i64::MIN)), i128::from(max.unwrap_or(i64::MAX)));
         if result < min {
             counter.high = counter.high.min(min - total - 1);
             return Ok(Addition::Refused);
@@ -304,10 +244,7 @@ impl Overlay {
         counter.low = counter.low.max(min - total);
         counter.high = counter.high.min(max - total);
         counter.pending = total;
-        self.undo.push(Undo::Pending {
-            key: key.to_vec(),
-            previous,
-        });
+        self.undo.push(Undo::Pending { key: key.to_vec(), previous });
         Ok(Addition::Added)
     }
 
@@ -317,11 +254,7 @@ impl Overlay {
         Ok(clamp(i128::from(counter.base) + counter.pending))
     }
 
-    pub(crate) async fn counter_at_least(
-        &mut self,
-        key: &[u8],
-        threshold: i64,
-    ) -> Result<bool, StoreError> {
+    pub(crate) async fn counter_at_least(&mut self, key: &[u8], threshold: i64) -> Result<bool, StoreError> {
         let counter = self.counter(key).await?;
         let needed = i128::from(threshold) - counter.pending;
         let reached = i128::from(counter.base) >= needed;
@@ -343,16 +276,10 @@ impl Overlay {
     pub(crate) fn undo_to(&mut self, mark: Mark) {
         while self.undo.len() > mark.0 {
             match self.undo.pop() {
-                Some(Undo::Write {
-                    key,
-                    previous: Some(previous),
-                }) => {
+                Some(Undo::Write { key, previous: Some(previous) }) => {
                     self.writes.insert(key, previous);
                 }
-                Some(Undo::Write {
-                    key,
-                    previous: None,
-                }) => {
+                Some(Undo::Write { key, previous: None }) => {
                     self.writes.remove(&key);
                 }
                 Some(Undo::Pending { key, previous }) => {
@@ -377,11 +304,8 @@ impl Overlay {
 
     /// What to hand to the store.
     pub(crate) fn into_commit(self) -> Commit {
-        let mut writes: Vec<(Key, Write)> = self
-            .writes
-            .into_iter()
-            .map(|(key, value)| (key, value.map_or(Write::Delete, Write::Put)))
-            .collect();
+        let mut writes: Vec<(Key, Write)> =
+            self.writes.into_iter().map(|(key, value)| (key, value.map_or(Write::Delete, Write::Put))).collect();
         let mut predicates = Vec::new();
         let (lowest, highest) = (i128::from(i64::MIN), i128::from(i64::MAX));
         for (key, counter) in self.counters {
@@ -390,14 +314,8 @@ impl Overlay {
             if counter.pending != 0 {
                 let add = Write::Add {
                     delta: clamp(counter.pending),
-                    min: low
-                        .map(|low| low + counter.pending)
-                        .filter(|low| *low > lowest)
-                        .map(clamp),
-                    max: high
-                        .map(|high| high + counter.pending)
-                        .filter(|high| *high < highest)
-                        .map(clamp),
+                    min: low.map(|low| low + counter.pending).filter(|low| *low > lowest).map(clamp),
+                    max: high.map(|high| high + counter.pending).filter(|high| *high < highest).map(clamp),
                 };
                 writes.push((key, add));
                 continue;
@@ -413,11 +331,7 @@ impl Overlay {
             view_version: self.view.version(),
             reads: ReadSet {
                 points: self.points.into_iter().collect(),
-                ranges: self
-                    .ranges
-                    .into_iter()
-                    .map(|(start, end)| KeyRange { start, end })
-                    .collect(),
+                ranges: self.ranges.into_iter().map(|(start, end)| KeyRange { start, end }).collect(),
                 counters: predicates,
             },
             writes,
@@ -428,9 +342,7 @@ impl Overlay {
 
 /// A counter's stored form: 8 bytes, big-endian; absent is 0.
 pub(crate) fn decode_counter(value: Option<&[u8]>) -> i64 {
-    value
-        .and_then(|bytes| bytes.try_into().ok())
-        .map_or(0, i64::from_be_bytes)
+    value.and_then(|bytes| bytes.try_into().ok()).map_or(0, i64::from_be_bytes)
 }
 
 fn clamp(value: i128) -> i64 {
@@ -451,24 +363,12 @@ fn split_at(range: &KeyRange, reverse: bool, last: Option<&[u8]>) -> (KeyRange, 
     match last {
         None => (range.clone(), None),
         Some(last) if reverse => (
-            KeyRange {
-                start: last.to_vec(),
-                end: range.end.clone(),
-            },
-            Some(KeyRange {
-                start: range.start.clone(),
-                end: Some(last.to_vec()),
-            }),
+            KeyRange { start: last.to_vec(), end: range.end.clone() },
+            Some(KeyRange { start: range.start.clone(), end: Some(last.to_vec()) }),
         ),
         Some(last) => (
-            KeyRange {
-                start: range.start.clone(),
-                end: Some(successor(last)),
-            },
-            Some(KeyRange {
-                start: successor(last),
-                end: range.end.clone(),
-            }),
+            KeyRange { start: range.start.clone(), end: Some(successor(last)) },
+            Some(KeyRange { start: successor(last), end: range.end.clone() }),
         ),
     }
 }

@@ -99,9 +99,7 @@ pub(crate) fn slot(key: Option<&str>, id: &str) -> Slot {
 }
 
 fn of_job(merchant: &MerchantId, space: Space, plugin: &PluginId, name: &str) -> KeyBuilder {
-    KeyBuilder::new(merchant, space)
-        .name(plugin.as_str())
-        .name(name)
+    KeyBuilder::new(merchant, space).name(plugin.as_str()).name(name)
 }
 
 /// The slot as text: tags are ASCII and what follows is UTF-8.
@@ -109,32 +107,16 @@ fn slot_text(slot: &[u8]) -> String {
     String::from_utf8_lossy(slot).into_owned()
 }
 
-pub(crate) fn waiting_key(
-    merchant: &MerchantId,
-    plugin: &PluginId,
-    name: &str,
-    slot: &[u8],
-) -> Key {
-    of_job(merchant, Space::JobWaiting, plugin, name)
-        .rest(slot)
-        .key()
+pub(crate) fn waiting_key(merchant: &MerchantId, plugin: &PluginId, name: &str, slot: &[u8]) -> Key {
+    of_job(merchant, Space::JobWaiting, plugin, name).rest(slot).key()
 }
 
-pub(crate) fn running_key(
-    merchant: &MerchantId,
-    plugin: &PluginId,
-    name: &str,
-    slot: &[u8],
-) -> Key {
-    of_job(merchant, Space::JobRunning, plugin, name)
-        .rest(slot)
-        .key()
+pub(crate) fn running_key(merchant: &MerchantId, plugin: &PluginId, name: &str, slot: &[u8]) -> Key {
+    of_job(merchant, Space::JobRunning, plugin, name).rest(slot).key()
 }
 
 pub(crate) fn hold_key(merchant: &MerchantId, plugin: &PluginId, name: &str, slot: &[u8]) -> Key {
-    of_job(merchant, Space::JobHold, plugin, name)
-        .rest(slot)
-        .key()
+    of_job(merchant, Space::JobHold, plugin, name).rest(slot).key()
 }
 
 /// All due marks of a job name, by time.
@@ -155,19 +137,23 @@ pub(crate) fn put_mark(
     slot: &[u8],
     due_ms: u64,
 ) {
-    overlay.put(
-        slot_marks(merchant, plugin, name, slot)
-            .number(due_ms)
-            .key(),
-        Value::new(),
-    );
-    overlay.put(
-        due_marks(merchant, plugin, name)
-            .number(due_ms)
-            .rest(slot)
-            .key(),
-        Value::new(),
-    );
+    overlay.put(slot_marks(merchant, plugin, name, slot).number(due_ms).key(), Value::new());
+    overlay.put(due_marks(merchant, plugin, name).number(due_ms).rest(slot).key(), Value::new());
+}
+
+/// The earliest mark of a slot.
+pub(crate) async fn earliest_mark(
+    overlay: &mut Overlay,
+    merchant: &MerchantId,
+    plugin: &PluginId,
+    name: &str,
+    slot: &[u8],
+) -> Result<Option<u64>, StoreError> {
+    let base = slot_marks(merchant, plugin, name, slot);
+    let skip = base.clone().key().len();
+    let found = overlay.scan(&base.range(), false, 1, usize::MAX).await?;
+    let mark = found.entries.first().and_then(|(key, _)| key.get(skip..).and_then(split_number));
+    Ok(mark.map(|(due_ms, _)| due_ms))
 }
 
 /// Clears the marks of a slot; returns the earliest.
@@ -180,21 +166,14 @@ pub(crate) async fn clear_marks(
 ) -> Result<Option<u64>, StoreError> {
     let base = slot_marks(merchant, plugin, name, slot);
     let skip = base.clone().key().len();
-    let found = overlay
-        .scan(&base.range(), false, SLOT_MARKS_MAX, usize::MAX)
-        .await?;
+    let found = overlay.scan(&base.range(), false, SLOT_MARKS_MAX, usize::MAX).await?;
     let mut earliest = None;
     for (key, _) in found.entries {
         let Some((due_ms, _)) = key.get(skip..).and_then(split_number) else {
             continue;
         };
         earliest.get_or_insert(due_ms);
-        overlay.delete(
-            due_marks(merchant, plugin, name)
-                .number(due_ms)
-                .rest(slot)
-                .key(),
-        );
+        overlay.delete(due_marks(merchant, plugin, name).number(due_ms).rest(slot).key());
         overlay.delete(key);
     }
     Ok(earliest)
@@ -216,23 +195,10 @@ pub(crate) fn enqueue(
         (_, false) => new.due_ms,
     };
     let slot = slot(new.key.as_deref(), &new.id);
-    let waiting = WaitingJob {
-        id: new.id,
-        key: new.key,
-        payload: new.payload,
-        attempt: 1,
-        queued_ms: now_ms,
-    };
-    overlay.put(
-        waiting_key(merchant, plugin, name, &slot),
-        encode(&waiting)?,
-    );
+    let waiting = WaitingJob { id: new.id, key: new.key, payload: new.payload, attempt: 1, queued_ms: now_ms };
+    overlay.put(waiting_key(merchant, plugin, name, &slot), encode(&waiting)?);
     put_mark(overlay, merchant, plugin, name, &slot, due_ms);
-    Ok(QueuedJob {
-        plugin: plugin.clone(),
-        name: name.to_owned(),
-        due_ms,
-    })
+    Ok(QueuedJob { plugin: plugin.clone(), name: name.to_owned(), due_ms })
 }
 
 /// Removes a waiting job.
@@ -265,18 +231,12 @@ impl LogPosition {
     pub(crate) fn from_stamp(stamp: &[u8]) -> Option<Self> {
         let (version, rest) = split_number(stamp)?;
         let ordinal: [u8; 4] = rest.try_into().ok()?;
-        Some(Self {
-            version,
-            ordinal: u32::from_be_bytes(ordinal),
-        })
+        Some(Self { version, ordinal: u32::from_be_bytes(ordinal) })
     }
 
     /// The key in the log.
     pub(crate) fn key(self, merchant: &MerchantId) -> Key {
-        KeyBuilder::new(merchant, Space::EventLog)
-            .number(self.version)
-            .small(self.ordinal)
-            .key()
+        KeyBuilder::new(merchant, Space::EventLog).number(self.version).small(self.ordinal).key()
     }
 
     /// For people and URLs.
@@ -321,9 +281,7 @@ pub(crate) struct QueueEntry {
 
 /// The queue of one subscriber and event key.
 pub(crate) fn queue(merchant: &MerchantId, subscriber: &PluginId, key: &str) -> KeyBuilder {
-    KeyBuilder::new(merchant, Space::Queue)
-        .name(subscriber.as_str())
-        .text(key)
+    KeyBuilder::new(merchant, Space::Queue).name(subscriber.as_str()).text(key)
 }
 
 /// The mark that a queue may have something to deliver.
@@ -336,16 +294,8 @@ pub(crate) fn ready_marks(merchant: &MerchantId, subscriber: &PluginId) -> KeyBu
 }
 
 /// The mark that a queue's head waits until `due_ms`.
-pub(crate) fn retry_key(
-    merchant: &MerchantId,
-    subscriber: &PluginId,
-    due_ms: u64,
-    key: &str,
-) -> Key {
-    retry_marks(merchant, subscriber)
-        .number(due_ms)
-        .text(key)
-        .key()
+pub(crate) fn retry_key(merchant: &MerchantId, subscriber: &PluginId, due_ms: u64, key: &str) -> Key {
+    retry_marks(merchant, subscriber).number(due_ms).text(key).key()
 }
 
 pub(crate) fn retry_marks(merchant: &MerchantId, subscriber: &PluginId) -> KeyBuilder {

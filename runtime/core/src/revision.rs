@@ -263,16 +263,11 @@ pub fn matches_type(pattern: &str, event_type: &str) -> bool {
 /// Whether a host name fits a grant: equal (letter case aside), or below `example.com` for `*.example.com`.
 pub fn matches_host(granted: &str, host: &str) -> bool {
     match granted.strip_prefix("*.") {
-        Some(parent) => host
-            .len()
-            .checked_sub(parent.len() + 1)
-            .is_some_and(|split| {
-                split > 0
-                    && host.as_bytes().get(split) == Some(&b'.')
-                    && host
-                        .get(split + 1..)
-                        .is_some_and(|tail| tail.eq_ignore_ascii_case(parent))
-            }),
+        Some(parent) => host.len().checked_sub(parent.len() + 1).is_some_and(|split| {
+            split > 0
+                && host.as_bytes().get(split) == Some(&b'.')
+                && host.get(split + 1..).is_some_and(|tail| tail.eq_ignore_ascii_case(parent))
+        }),
         None => granted.eq_ignore_ascii_case(host),
     }
 }
@@ -298,20 +293,13 @@ pub fn matches_path(pattern: &str, path: &str) -> bool {
 impl OutboundHost {
     /// The host with `{config:KEY}` filled in from the configuration (the host of a URL, or a bare host); `None` if it is not set.
     pub fn resolved(&self, config: &serde_json::Value) -> Option<String> {
-        let Some(key) = self
-            .host
-            .strip_prefix("{config:")
-            .and_then(|rest| rest.strip_suffix('}'))
-        else {
+        let Some(key) = self.host.strip_prefix("{config:").and_then(|rest| rest.strip_suffix('}')) else {
             return Some(self.host.clone());
         };
         let value = config.get(key)?.as_str()?;
         match url::Url::parse(value) {
             Ok(url) => url.host_str().map(str::to_owned),
-            Err(_) => url::Url::parse(&format!("https://{value}"))
-                .ok()?
-                .host_str()
-                .map(str::to_owned),
+            Err(_) => url::Url::parse(&format!("https://{value}")).ok()?.host_str().map(str::to_owned),
         }
     }
 }
@@ -360,19 +348,10 @@ mod tests {
 
     #[test]
     fn a_host_may_come_from_the_configuration() {
-        let host = OutboundHost {
-            host: "{config:endpoint}".into(),
-            budgets: Vec::new(),
-        };
+        let host = OutboundHost { host: "{config:endpoint}".into(), budgets: Vec::new() };
         let resolved = |text: &str| host.resolved(&serde_json::json!({ "endpoint": text }));
-        assert_eq!(
-            resolved("http://127.0.0.1:8080/x").as_deref(),
-            Some("127.0.0.1")
-        );
-        assert_eq!(
-            resolved("api.example.com").as_deref(),
-            Some("api.example.com")
-        );
+        assert_eq!(resolved("http://127.0.0.1:8080/x").as_deref(), Some("127.0.0.1"));
+        assert_eq!(resolved("api.example.com").as_deref(), Some("api.example.com"));
         assert_eq!(host.resolved(&serde_json::json!({})), None);
     }
 }

@@ -42,10 +42,7 @@ pub trait ReadView: Send + Sync {
     /// The value at `key`.
     fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Value>, StoreError>>;
     /// The values at `keys`, in their order.
-    fn get_many<'a>(
-        &'a self,
-        keys: &'a [Key],
-    ) -> BoxFuture<'a, Result<Vec<Option<Value>>, StoreError>>;
+    fn get_many<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Value>>, StoreError>>;
     /// Up to `limit` entries of `range`, ascending, or descending with `reverse`.
     fn scan<'a>(
         &'a self,
@@ -183,11 +180,7 @@ pub trait TxStore: Send + Sync + fmt::Debug {
     /// A view of what is committed now.
     fn begin(&self) -> BoxFuture<'_, Result<Arc<dyn ReadView>, StoreError>>;
     /// Validates and applies, all or nothing.
-    fn commit(
-        &self,
-        commit: Commit,
-        durability: Durability,
-    ) -> BoxFuture<'_, Result<Committed, CommitError>>;
+    fn commit(&self, commit: Commit, durability: Durability) -> BoxFuture<'_, Result<Committed, CommitError>>;
     /// The newest version that is visible; changes wake [`TxStore::wait_newer`].
     fn current_version(&self) -> Version;
     /// Resolves once a version newer than `version` is visible.

@@ -19,8 +19,8 @@ use crate::effects::{OutboundContext, OutboundError, OutboundRequest, OutboundRe
 use crate::executor::Event;
 use crate::ids::{InvocationId, MerchantId, PluginId};
 use crate::limits::{
-    CALL_DEPTH_MAX, LOG_FIELDS_MAX, LOG_LINES_MAX, LOG_MESSAGE_BYTES_MAX, PLUGIN_LIMITS_MAX,
-    PluginLimits, RANDOM_BYTES_MAX,
+    CALL_DEPTH_MAX, LOG_FIELDS_MAX, LOG_LINES_MAX, LOG_MESSAGE_BYTES_MAX, PLUGIN_LIMITS_MAX, PluginLimits,
+    RANDOM_BYTES_MAX,
 };
 use crate::observer::LogLine;
 use crate::overlay::{Mark, Overlay};
@@ -135,10 +135,7 @@ pub trait Outside: Send + Sync + fmt::Debug {
 }
 
 /// What a transaction begins with.
-#[expect(
-    missing_debug_implementations,
-    reason = "a view has nothing to show, and the seed is nobody's business"
-)]
+#[expect(missing_debug_implementations, reason = "a view has nothing to show, and the seed is nobody's business")]
 pub struct Begin {
     /// For whom.
     pub merchant: MerchantId,
@@ -196,10 +193,7 @@ impl Transaction {
     /// Refused if it is not installed in `begin.revision`.
     pub fn begin(begin: Begin) -> Result<Self, OperationError> {
         if !begin.revision.plugins.contains_key(&begin.plugin) {
-            return Err(OperationError::Denied(format!(
-                "plugin `{}` is not installed",
-                begin.plugin
-            )));
+            return Err(OperationError::Denied(format!("plugin `{}` is not installed", begin.plugin)));
         }
         Ok(Self {
             overlay: Overlay::new(begin.view),
@@ -288,40 +282,27 @@ impl Transaction {
             queued: self.queued.len(),
         };
         if self.stack.is_empty() && *plugin == self.entry {
-            self.stack.push(Frame {
-                plugin: plugin.clone(),
-            });
+            self.stack.push(Frame { plugin: plugin.clone() });
             return Ok(savepoint);
         }
         if !self.revision.plugins.contains_key(plugin) {
-            return Err(OperationError::Denied(format!(
-                "plugin `{plugin}` is not installed"
-            )));
+            return Err(OperationError::Denied(format!("plugin `{plugin}` is not installed")));
         }
         if *plugin == self.entry || self.stack.iter().any(|frame| frame.plugin == *plugin) {
             return Err(OperationError::Denied(format!(
                 "plugin `{plugin}` is already in this chain of calls; calls cannot go in a circle"
             )));
         }
-        let depth = self.stack.len()
-            + usize::from(
-                self.stack
-                    .first()
-                    .is_none_or(|frame| frame.plugin != self.entry),
-            );
+        let depth = self.stack.len() + usize::from(self.stack.first().is_none_or(|frame| frame.plugin != self.entry));
         if depth >= CALL_DEPTH_MAX as usize {
-            return Err(OperationError::Limit(format!(
-                "depth of service calls ({CALL_DEPTH_MAX})"
-            )));
+            return Err(OperationError::Limit(format!("depth of service calls ({CALL_DEPTH_MAX})")));
         }
         let allowed = self.limits_of(&self.entry).service_calls;
         if self.service_calls >= allowed {
             return Err(OperationError::Limit(format!("service calls ({allowed})")));
         }
         self.service_calls += 1;
-        self.stack.push(Frame {
-            plugin: plugin.clone(),
-        });
+        self.stack.push(Frame { plugin: plugin.clone() });
         Ok(savepoint)
     }
 
@@ -344,25 +325,15 @@ impl Transaction {
     pub fn caller(&self) -> Option<&PluginId> {
         match self.stack.len() {
             0 => None,
-            1 => self
-                .stack
-                .first()
-                .filter(|frame| frame.plugin != self.entry)
-                .map(|_| &self.entry),
+            1 => self.stack.first().filter(|frame| frame.plugin != self.entry).map(|_| &self.entry),
             depth => self.stack.get(depth - 2).map(|frame| &frame.plugin),
         }
     }
 
     /// The plugin on top as installed.
-    #[expect(
-        clippy::expect_used,
-        reason = "begin and enter let only installed plugins in, and revisions never change"
-    )]
+    #[expect(clippy::expect_used, reason = "begin and enter let only installed plugins in, and revisions never change")]
     pub fn installed(&self) -> &InstalledPlugin {
-        self.revision
-            .plugins
-            .get(self.plugin())
-            .expect("a plugin on the stack is installed")
+        self.revision.plugins.get(self.plugin()).expect("a plugin on the stack is installed")
     }
 
     // ---- effects ----
@@ -392,37 +363,17 @@ impl Transaction {
 
     /// The secret's value for host-side use (mac), whether or not it may be shown. `Err(Invalid)` undeclared; `Ok(None)` unset.
     pub fn secret(&self, name: &str) -> Result<Option<Arc<str>>, OperationError> {
-        if !self
-            .installed()
-            .spec
-            .secrets
-            .iter()
-            .any(|secret| secret.name == name)
-        {
-            return Err(OperationError::Invalid(format!(
-                "plugin `{}` declares no secret `{name}`",
-                self.plugin()
-            )));
+        if !self.installed().spec.secrets.iter().any(|secret| secret.name == name) {
+            return Err(OperationError::Invalid(format!("plugin `{}` declares no secret `{name}`", self.plugin())));
         }
-        Ok(self
-            .secrets
-            .get(&(self.plugin().clone(), name.to_owned()))
-            .map(|value| value.expose().clone()))
+        Ok(self.secrets.get(&(self.plugin().clone(), name.to_owned())).map(|value| value.expose().clone()))
     }
 
     /// Whether the plugin on top may see it.
     pub fn secret_is_plain(&self, name: &str) -> bool {
         let installed = self.installed();
-        installed
-            .spec
-            .secrets
-            .iter()
-            .any(|secret| secret.name == name && secret.plain)
-            && installed
-                .grants
-                .plain_secrets
-                .iter()
-                .any(|granted| granted == name)
+        installed.spec.secrets.iter().any(|secret| secret.name == name && secret.plain)
+            && installed.grants.plain_secrets.iter().any(|granted| granted == name)
     }
 
     // ---- for the machine ----
@@ -446,10 +397,7 @@ impl Transaction {
 
     pub(crate) fn finish(mut self) -> Finished {
         if self.logs_dropped > 0 {
-            let message = format!(
-                "{} more log lines of this execution were dropped",
-                self.logs_dropped
-            );
+            let message = format!("{} more log lines of this execution were dropped", self.logs_dropped);
             self.stack.clear();
             self.logs.push(LogLine {
                 merchant: self.merchant.clone(),
@@ -460,20 +408,11 @@ impl Transaction {
                 fields: Vec::new(),
             });
         }
-        Finished {
-            overlay: self.overlay,
-            events: self.events,
-            queued: self.queued,
-            logs: self.logs,
-        }
+        Finished { overlay: self.overlay, events: self.events, queued: self.queued, logs: self.logs }
     }
 
     fn limits_of(&self, plugin: &PluginId) -> PluginLimits {
-        let asked = self
-            .revision
-            .plugins
-            .get(plugin)
-            .map_or_else(PluginLimits::default, |p| p.spec.limits);
+        let asked = self.revision.plugins.get(plugin).map_or_else(PluginLimits::default, |p| p.spec.limits);
         asked.capped(PLUGIN_LIMITS_MAX)
     }
 
@@ -507,10 +446,7 @@ pub(crate) struct Finished {
 
 /// Adds `more` to `used` if it stays within `allowed`.
 fn take(used: &mut u32, more: usize, allowed: u32, what: &str) -> Result<(), OperationError> {
-    let next = u32::try_from(more)
-        .ok()
-        .and_then(|more| used.checked_add(more))
-        .filter(|next| *next <= allowed);
+    let next = u32::try_from(more).ok().and_then(|more| used.checked_add(more)).filter(|next| *next <= allowed);
     match next {
         Some(next) => {
             *used = next;

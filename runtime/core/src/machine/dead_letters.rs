@@ -60,10 +60,7 @@ pub(super) fn bury(
 }
 
 fn letter_key(merchant: &MerchantId, position: LogPosition) -> Key {
-    KeyBuilder::new(merchant, Space::DeadLetter)
-        .number(position.version)
-        .small(position.ordinal)
-        .key()
+    KeyBuilder::new(merchant, Space::DeadLetter).number(position.version).small(position.ordinal).key()
 }
 
 fn parse_id(id: &str) -> Result<LogPosition, Error> {
@@ -85,9 +82,7 @@ impl Machine {
             range.start = successor(&letter_key(merchant, parse_id(after)?));
         }
         let mut overlay = Overlay::new(self.parts.store.begin().await?);
-        let found = overlay
-            .scan(&range, false, limit.clamp(1, PAGE_ENTRIES_MAX), usize::MAX)
-            .await?;
+        let found = overlay.scan(&range, false, limit.clamp(1, PAGE_ENTRIES_MAX), usize::MAX).await?;
         let mut letters = Vec::with_capacity(found.entries.len());
         for (key, value) in found.entries {
             let Some(position) = key.get(skip..).and_then(LogPosition::from_stamp) else {
@@ -121,28 +116,16 @@ impl Machine {
             overlay.delete(key.clone());
             requeue(overlay, merchant, letter, now_ms).await
         })?;
-        self.board.hint(
-            Lane {
-                merchant: merchant.clone(),
-                kind: lane,
-            },
-            0,
-        );
+        self.board.hint(Lane { merchant: merchant.clone(), kind: lane }, 0);
         Ok(())
     }
 
     /// All of one plugin. Returns how many.
-    pub async fn replay_dead_letters(
-        &self,
-        merchant: &MerchantId,
-        plugin: &PluginId,
-    ) -> Result<u64, Error> {
+    pub async fn replay_dead_letters(&self, merchant: &MerchantId, plugin: &PluginId) -> Result<u64, Error> {
         let mut replayed = 0;
         let mut after: Option<String> = None;
         loop {
-            let page = self
-                .dead_letters(merchant, after.as_deref(), PAGE_ENTRIES_MAX)
-                .await?;
+            let page = self.dead_letters(merchant, after.as_deref(), PAGE_ENTRIES_MAX).await?;
             let Some(last) = page.last() else {
                 return Ok(replayed);
             };
@@ -181,37 +164,14 @@ async fn requeue(
     match letter.subject {
         DeadSubject::Event(event) => {
             let event_key = event.key.clone();
-            let entry = QueueEntry {
-                source: EventSource::Inline(Box::new(event)),
-                ..QueueEntry::default()
-            };
+            let entry = QueueEntry { source: EventSource::Inline(Box::new(event)), ..QueueEntry::default() };
             queueing::push_entry(overlay, merchant, &letter.plugin, &event_key, 0, &entry)?;
             Ok(LaneKind::Deliveries(letter.plugin))
         }
-        DeadSubject::Job(Job {
-            id,
-            name,
-            key,
-            payload,
-            ..
-        }) => {
+        DeadSubject::Job(Job { id, name, key, payload, .. }) => {
             let slot = queueing::slot(key.as_deref(), &id);
-            if overlay
-                .get(&queueing::waiting_key(
-                    merchant,
-                    &letter.plugin,
-                    &name,
-                    &slot,
-                ))
-                .await?
-                .is_none()
-            {
-                let new = NewJob {
-                    id,
-                    key,
-                    payload,
-                    due_ms: 0,
-                };
+            if overlay.get(&queueing::waiting_key(merchant, &letter.plugin, &name, &slot)).await?.is_none() {
+                let new = NewJob { id, key, payload, due_ms: 0 };
                 queueing::enqueue(overlay, merchant, &letter.plugin, &name, new, now_ms)?;
             }
             Ok(LaneKind::Jobs(letter.plugin, name))

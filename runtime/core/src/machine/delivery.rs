@@ -19,9 +19,7 @@ use crate::keys::split_text;
 use crate::limits::{BACKOFF_MS_MAX, RETRY_AFTER_MS_MAX};
 use crate::observer::{DeadLetterReport, InvocationKind};
 use crate::overlay::Overlay;
-use crate::queueing::{
-    EventSource, LogPosition, QueueEntry, queue, ready_key, ready_marks, retry_key, retry_marks,
-};
+use crate::queueing::{EventSource, LogPosition, QueueEntry, queue, ready_key, ready_marks, retry_key, retry_marks};
 use crate::records::DeadSubject;
 use crate::revision::Revision;
 use crate::store::{Durability, Key, KeyRange, ReadView, Value};
@@ -52,11 +50,7 @@ enum Next {
 
 /// Backoff after so many failures: doubles, up to the longest, with up to half of it taken away at random.
 pub(super) fn backoff_ms(first_ms: u64, failures: u32, entropy: [u8; 32]) -> u64 {
-    let doubled = first_ms.max(1).saturating_mul(
-        1_u64
-            .checked_shl(failures.saturating_sub(1))
-            .unwrap_or(u64::MAX),
-    );
+    let doubled = first_ms.max(1).saturating_mul(1_u64.checked_shl(failures.saturating_sub(1)).unwrap_or(u64::MAX));
     let longest = doubled.min(BACKOFF_MS_MAX).max(1);
     ChaCha20Rng::from_seed(entropy).random_range(longest / 2..=longest)
 }
@@ -92,10 +86,7 @@ impl Machine {
             if items.len() == room {
                 return Ok((items, now_ms));
             }
-            items.extend(
-                self.board
-                    .claim(lane, Target::Queue(event_key), Some(due_ms)),
-            );
+            items.extend(self.board.claim(lane, Target::Queue(event_key), Some(due_ms)));
         }
         let ready = ready_marks(merchant, subscriber);
         let skip = ready.clone().key().len();
@@ -128,16 +119,13 @@ impl Machine {
             let view = self.parts.store.begin().await?;
             match next(view.as_ref(), &merchant, subscriber, event_key, now_ms).await? {
                 Next::Deliver(head) => {
-                    outcome = self
-                        .deliver_head(&merchant, subscriber, event_key, *head)
-                        .await?;
+                    outcome = self.deliver_head(&merchant, subscriber, event_key, *head).await?;
                     if outcome != WorkOutcome::Done {
                         return Ok(outcome);
                     }
                 }
                 Next::Wait(until_ms) => {
-                    self.rest(&merchant, subscriber, event_key, until_ms, item.marker_ms)
-                        .await?;
+                    self.rest(&merchant, subscriber, event_key, until_ms, item.marker_ms).await?;
                     return Ok(outcome);
                 }
                 Next::Lost(key, entry) => {
@@ -147,8 +135,7 @@ impl Machine {
                     })?;
                 }
                 Next::Empty => {
-                    self.tidy(&merchant, subscriber, event_key, item.marker_ms)
-                        .await?;
+                    self.tidy(&merchant, subscriber, event_key, item.marker_ms).await?;
                     return Ok(outcome);
                 }
             }
@@ -191,10 +178,7 @@ impl Machine {
             dead: None,
         };
         let settled = self.invoke(&invocation, &mut trigger).await?;
-        let lane = Lane {
-            merchant: merchant.clone(),
-            kind: LaneKind::Deliveries(subscriber.clone()),
-        };
+        let lane = Lane { merchant: merchant.clone(), kind: LaneKind::Deliveries(subscriber.clone()) };
         match settled.result {
             Ended::Executed(Err(_)) => {}
             Ended::Gone => return Ok(WorkOutcome::Nothing),
@@ -227,10 +211,7 @@ impl Machine {
             if entry.due_ms != until_ms {
                 return Ok(());
             }
-            overlay.put(
-                retry_key(merchant, subscriber, until_ms, event_key),
-                Value::new(),
-            );
+            overlay.put(retry_key(merchant, subscriber, until_ms, event_key), Value::new());
             overlay.delete(ready_key(merchant, subscriber, event_key));
             if let Some(stale_ms) = marker_ms.filter(|marker_ms| *marker_ms != until_ms) {
                 overlay.delete(retry_key(merchant, subscriber, stale_ms, event_key));
@@ -262,11 +243,7 @@ impl Machine {
 
 async fn first_entry(overlay: &mut Overlay, range: &KeyRange) -> Result<Option<QueueEntry>, Error> {
     let found = overlay.scan(range, false, 1, usize::MAX).await?;
-    found
-        .entries
-        .first()
-        .map(|(_, value)| decode("queue entry", value))
-        .transpose()
+    found.entries.first().map(|(_, value)| decode("queue entry", value)).transpose()
 }
 
 /// Removes a queue's entry, with its mark; what is behind it comes next.
@@ -294,13 +271,7 @@ async fn next(
 ) -> Result<Next, Error> {
     let base = queue(merchant, subscriber, event_key);
     let skip = base.clone().key().len();
-    let Some((key, value)) = view
-        .scan(&base.range(), false, 1)
-        .await?
-        .entries
-        .into_iter()
-        .next()
-    else {
+    let Some((key, value)) = view.scan(&base.range(), false, 1).await?.entries.into_iter().next() else {
         return Ok(Next::Empty);
     };
     let entry: QueueEntry = decode("queue entry", &value)?;
@@ -352,57 +323,29 @@ impl DeliveryTrigger {
     fn failed(&mut self, overlay: &mut Overlay, error: &ExecutionError) -> Result<(), Error> {
         let attempt = self.attempt();
         let (attempts, due_ms) = match error {
-            ExecutionError::RetryAfter(ms) => (
-                self.head.entry.attempts,
-                self.now_ms
-                    .saturating_add((*ms).clamp(1, RETRY_AFTER_MS_MAX)),
-            ),
+            ExecutionError::RetryAfter(ms) => {
+                (self.head.entry.attempts, self.now_ms.saturating_add((*ms).clamp(1, RETRY_AFTER_MS_MAX)))
+            }
             ExecutionError::Permanent(_) => return self.give_up(overlay, error),
             _ if attempt >= self.attempts_max => return self.give_up(overlay, error),
-            _ => (
-                attempt,
-                self.now_ms
-                    .saturating_add(backoff_ms(self.backoff_ms, attempt, self.entropy)),
-            ),
+            _ => (attempt, self.now_ms.saturating_add(backoff_ms(self.backoff_ms, attempt, self.entropy))),
         };
         let old = &self.head.entry;
         if old.due_ms > 0 {
-            overlay.delete(retry_key(
-                &self.merchant,
-                &self.subscriber,
-                old.due_ms,
-                &self.event_key,
-            ));
+            overlay.delete(retry_key(&self.merchant, &self.subscriber, old.due_ms, &self.event_key));
         }
-        let entry = QueueEntry {
-            source: old.source.clone(),
-            attempts,
-            due_ms,
-        };
+        let entry = QueueEntry { source: old.source.clone(), attempts, due_ms };
         overlay.put(self.head.key.clone(), encode(&entry)?);
-        overlay.put(
-            retry_key(&self.merchant, &self.subscriber, due_ms, &self.event_key),
-            Value::new(),
-        );
+        overlay.put(retry_key(&self.merchant, &self.subscriber, due_ms, &self.event_key), Value::new());
         overlay.delete(ready_key(&self.merchant, &self.subscriber, &self.event_key));
         self.retry_ms = Some(due_ms);
         Ok(())
     }
 
     fn give_up(&mut self, overlay: &mut Overlay, error: &ExecutionError) -> Result<(), Error> {
-        remove(
-            overlay,
-            &self.merchant,
-            &self.subscriber,
-            &self.event_key,
-            &self.head.key,
-            &self.head.entry,
-        );
+        remove(overlay, &self.merchant, &self.subscriber, &self.event_key, &self.head.key, &self.head.entry);
         // The rest of the queue goes on.
-        overlay.put(
-            ready_key(&self.merchant, &self.subscriber, &self.event_key),
-            Value::new(),
-        );
+        overlay.put(ready_key(&self.merchant, &self.subscriber, &self.event_key), Value::new());
         let attempts = self.attempt();
         let letter = NewDeadLetter {
             plugin: self.subscriber.clone(),
@@ -427,10 +370,7 @@ impl Trigger for DeliveryTrigger {
             if entry != self.head.entry {
                 return Ok(Opened::Gone);
             }
-            Ok(Opened::Execute(Call::Event(
-                self.head.event.clone(),
-                self.attempt(),
-            )))
+            Ok(Opened::Execute(Call::Event(self.head.event.clone(), self.attempt())))
         }
         .boxed()
     }

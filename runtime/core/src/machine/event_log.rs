@@ -18,10 +18,7 @@ use crate::store::Durability;
 const REPLAY_BATCH: usize = 200;
 
 /// Before every event.
-const BEGINNING: LogPosition = LogPosition {
-    version: 0,
-    ordinal: 0,
-};
+const BEGINNING: LogPosition = LogPosition { version: 0, ordinal: 0 };
 
 impl Machine {
     /// Events after `position` (`None`: from the beginning), at most `limit` (up to 1,000).
@@ -41,16 +38,12 @@ impl Machine {
         let view = self.parts.store.begin().await?;
         let version = view.version();
         let mut overlay = Overlay::new(view);
-        let found = overlay
-            .scan(&range, false, limit.clamp(1, PAGE_ENTRIES_MAX), usize::MAX)
-            .await?;
+        let found = overlay.scan(&range, false, limit.clamp(1, PAGE_ENTRIES_MAX), usize::MAX).await?;
         // A page may be shown to someone outside: it has to be durable, and to have been there as a whole.
         let commit = overlay.into_commit();
         let settled = self.parts.store.commit(commit, Durability::Durable).await;
         if matches!(settled, Err(crate::store::CommitError::Fatal(_))) {
-            return Err(Error::StoreStopped(
-                "the event log cannot be read".to_owned(),
-            ));
+            return Err(Error::StoreStopped("the event log cannot be read".to_owned()));
         }
         let mut next = after.unwrap_or(BEGINNING);
         let mut events = Vec::with_capacity(found.entries.len());
@@ -59,17 +52,9 @@ impl Machine {
                 continue;
             };
             next = position;
-            events.push(LoggedEvent {
-                position: position.text(),
-                event: decode("event", value)?,
-            });
+            events.push(LoggedEvent { position: position.text(), event: decode("event", value)? });
         }
-        Ok(EventPage {
-            events,
-            next: next.text(),
-            more: found.more,
-            version,
-        })
+        Ok(EventPage { events, next: next.text(), more: found.more, version })
     }
 
     /// The position after the newest event.
@@ -79,10 +64,7 @@ impl Machine {
         let skip = range.start.len();
         let view = self.parts.store.begin().await?;
         let newest = view.scan(&range, true, 1).await?;
-        let position = newest
-            .entries
-            .first()
-            .and_then(|(key, _)| key.get(skip..).and_then(LogPosition::from_stamp));
+        let position = newest.entries.first().and_then(|(key, _)| key.get(skip..).and_then(LogPosition::from_stamp));
         Ok(position.unwrap_or(BEGINNING).text())
     }
 
@@ -102,10 +84,7 @@ impl Machine {
     ) -> Result<u64, Error> {
         let revision = self.current(merchant).await?;
         let Some(installed) = revision.plugins.get(subscriber) else {
-            return Err(Error::PluginUnknown {
-                merchant: merchant.clone(),
-                plugin: subscriber.clone(),
-            });
+            return Err(Error::PluginUnknown { merchant: merchant.clone(), plugin: subscriber.clone() });
         };
         let until = match until {
             Some(until) => LogPosition::parse(until)?,
@@ -114,15 +93,11 @@ impl Machine {
         let mut after = after.map(str::to_owned);
         let mut replayed = 0;
         loop {
-            let page = self
-                .events_since(merchant, after.as_deref(), REPLAY_BATCH)
-                .await?;
+            let page = self.events_since(merchant, after.as_deref(), REPLAY_BATCH).await?;
             let mut batch: Vec<(LogPosition, Event)> = Vec::new();
             for logged in page.events {
                 let position = LogPosition::parse(&logged.position)?;
-                let wanted = |pattern: &String| {
-                    crate::revision::matches_type(pattern, &logged.event.event_type)
-                };
+                let wanted = |pattern: &String| crate::revision::matches_type(pattern, &logged.event.event_type);
                 if position <= until && installed.spec.subscribes.iter().any(wanted) {
                     batch.push((position, logged.event));
                 }
@@ -130,23 +105,14 @@ impl Machine {
             if !batch.is_empty() {
                 transact!(self, Durability::Durable, |overlay| {
                     for (ordinal, (position, event)) in (0_u32..).zip(&batch) {
-                        let entry = QueueEntry {
-                            source: EventSource::Log(*position),
-                            ..QueueEntry::default()
-                        };
+                        let entry = QueueEntry { source: EventSource::Log(*position), ..QueueEntry::default() };
                         push_entry(overlay, merchant, subscriber, &event.key, ordinal, &entry)?;
                     }
                     Ok(())
                 })?;
                 replayed += batch.len() as u64;
                 let kind = LaneKind::Deliveries(subscriber.clone());
-                self.board.hint(
-                    Lane {
-                        merchant: merchant.clone(),
-                        kind,
-                    },
-                    0,
-                );
+                self.board.hint(Lane { merchant: merchant.clone(), kind }, 0);
             }
             if !page.more || LogPosition::parse(&page.next)? >= until {
                 return Ok(replayed);

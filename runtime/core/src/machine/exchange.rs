@@ -65,17 +65,11 @@ impl Exchanger {
     }
 
     pub(super) fn hold(&self, guard: Option<Guard>) {
-        *self
-            .exclusive
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = guard;
+        *self.exclusive.lock().unwrap_or_else(PoisonError::into_inner) = guard;
     }
 
     pub(super) fn take_held(&self) -> Option<Guard> {
-        self.exclusive
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.exclusive.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The journal's keys, for removal in the invocation's last commit. They are removed without being read there: they are newer than
@@ -86,16 +80,11 @@ impl Exchanger {
     }
 
     fn note(&self, ordinal: u32) {
-        self.recorded
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(ordinal);
+        self.recorded.lock().unwrap_or_else(PoisonError::into_inner).insert(ordinal);
     }
 
     fn key(&self, ordinal: u32) -> Key {
-        keys::journal(&self.merchant, &self.invocation, self.attempt)
-            .small(ordinal)
-            .key()
+        keys::journal(&self.merchant, &self.invocation, self.attempt).small(ordinal).key()
     }
 
     async fn replay(&self, exchange: &Exchange) -> Result<Option<JournalRecord>, ExchangeError> {
@@ -105,17 +94,11 @@ impl Exchanger {
         };
         self.note(exchange.ordinal);
         // A damaged record is as good as none: the idempotency key still protects the other side.
-        Ok(decode("journal", &bytes)
-            .ok()
-            .filter(|record: &JournalRecord| record.digest == exchange.digest))
+        Ok(decode("journal", &bytes).ok().filter(|record: &JournalRecord| record.digest == exchange.digest))
     }
 
     /// Takes a token of every budget that the request falls under; waits a little, or says how long it would take.
-    async fn pay(
-        &self,
-        installed: &InstalledPlugin,
-        exchange: &Exchange,
-    ) -> Result<(), OutboundError> {
+    async fn pay(&self, installed: &InstalledPlugin, exchange: &Exchange) -> Result<(), OutboundError> {
         let method = exchange.request.method.as_str();
         for budget in budgets::matching(installed, &exchange.host, method, &exchange.path) {
             {
@@ -130,19 +113,11 @@ impl Exchanger {
         Ok(())
     }
 
-    async fn pay_one(
-        &self,
-        plugin: &crate::ids::PluginId,
-        budget: &RateBudget,
-    ) -> Result<(), OutboundError> {
+    async fn pay_one(&self, plugin: &crate::ids::PluginId, budget: &RateBudget) -> Result<(), OutboundError> {
         let mut waited_ms = 0;
         loop {
             let now_ms = self.parts.environment.now_ms();
-            let Err(wait_ms) = self
-                .parts
-                .budgets
-                .take(&self.merchant, plugin, budget, now_ms)
-            else {
+            let Err(wait_ms) = self.parts.budgets.take(&self.merchant, plugin, budget, now_ms) else {
                 return Ok(());
             };
             if waited_ms + wait_ms > BUDGET_WAIT_MS_MAX {
@@ -167,11 +142,8 @@ impl Exchanger {
         let value = encode(&record).map_err(|error| StoreError::Unavailable(error.to_string()))?;
         self.note(exchange.ordinal);
         let view_version = self.parts.store.current_version();
-        let commit = Commit {
-            view_version,
-            writes: vec![(self.key(exchange.ordinal), Write::Put(value))],
-            ..Commit::default()
-        };
+        let commit =
+            Commit { view_version, writes: vec![(self.key(exchange.ordinal), Write::Put(value))], ..Commit::default() };
         match self.parts.store.commit(commit, Durability::Durable).await {
             Ok(_) => Ok(()),
             Err(CommitError::Fatal(message)) => Err(StoreError::Fatal(message)),
@@ -209,18 +181,10 @@ impl Exchanger {
     async fn live(&self, exchange: &Exchange) -> Result<OutboundResponse, ExchangeError> {
         drop(self.take_held());
         let request: OutboundRequest = exchange.request.clone();
-        let result = self
-            .parts
-            .outbound
-            .fetch(exchange.context.clone(), request)
-            .await;
+        let result = self.parts.outbound.fetch(exchange.context.clone(), request).await;
         // What was refused before it went out is refused again; everything else is what this attempt saw.
-        if !matches!(
-            result,
-            Err(OutboundError::Denied(_)
-                | OutboundError::Invalid(_)
-                | OutboundError::RateLimited(_))
-        ) {
+        if !matches!(result, Err(OutboundError::Denied(_) | OutboundError::Invalid(_) | OutboundError::RateLimited(_)))
+        {
             self.record(exchange, &result).await?;
         }
         result.map_err(ExchangeError::Outbound)
@@ -245,9 +209,7 @@ impl Outside for Exchanger {
             };
             match &result {
                 Ok(response) => self.report(&exchange, &Ok(response.clone()), false, started_ms),
-                Err(ExchangeError::Outbound(error)) => {
-                    self.report(&exchange, &Err(error.clone()), false, started_ms)
-                }
+                Err(ExchangeError::Outbound(error)) => self.report(&exchange, &Err(error.clone()), false, started_ms),
                 Err(ExchangeError::Store(_)) => {}
             }
             result

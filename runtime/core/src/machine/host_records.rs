@@ -11,35 +11,20 @@ use crate::store::Durability;
 
 fn check_key(key: &str) -> Result<(), Error> {
     if key.is_empty() || key.len() > KEY_BYTES_MAX {
-        return Err(Error::Invalid(format!(
-            "a record's key has 1 to {KEY_BYTES_MAX} bytes, not {}",
-            key.len()
-        )));
+        return Err(Error::Invalid(format!("a record's key has 1 to {KEY_BYTES_MAX} bytes, not {}", key.len())));
     }
     Ok(())
 }
 
 impl Machine {
     /// A record. `merchant: None` is host-wide.
-    pub async fn host_get(
-        &self,
-        merchant: Option<&MerchantId>,
-        key: &str,
-    ) -> Result<Option<Vec<u8>>, Error> {
+    pub async fn host_get(&self, merchant: Option<&MerchantId>, key: &str) -> Result<Option<Vec<u8>>, Error> {
         let view = self.parts.store.begin().await?;
-        Ok(view
-            .get(&keys::host(merchant, key))
-            .await?
-            .map(|value| value.to_vec()))
+        Ok(view.get(&keys::host(merchant, key)).await?.map(|value| value.to_vec()))
     }
 
     /// Writes a record.
-    pub async fn host_put(
-        &self,
-        merchant: Option<&MerchantId>,
-        key: &str,
-        value: Vec<u8>,
-    ) -> Result<(), Error> {
+    pub async fn host_put(&self, merchant: Option<&MerchantId>, key: &str, value: Vec<u8>) -> Result<(), Error> {
         check_key(key)?;
         let key = keys::host(merchant, key);
         transact!(self, Durability::Durable, |overlay| {
@@ -49,12 +34,7 @@ impl Machine {
     }
 
     /// Writes a record if there is none; whether it did.
-    pub async fn host_create(
-        &self,
-        merchant: Option<&MerchantId>,
-        key: &str,
-        value: Vec<u8>,
-    ) -> Result<bool, Error> {
+    pub async fn host_create(&self, merchant: Option<&MerchantId>, key: &str, value: Vec<u8>) -> Result<bool, Error> {
         check_key(key)?;
         let key = keys::host(merchant, key);
         transact!(self, Durability::Durable, |overlay| {

@@ -25,10 +25,7 @@ macro_rules! transact {
                     $crate::machine::host_transaction::fallible(async { $body }).await
                 };
                 tries += 1;
-                if machine
-                    .book(fresh, result.is_ok(), $durability, tries)
-                    .await?
-                {
+                if machine.book(fresh, result.is_ok(), $durability, tries).await? {
                     break result;
                 }
             }
@@ -60,12 +57,7 @@ impl Machine {
         if !keep {
             overlay.undo_to(Overlay::START);
         }
-        match self
-            .parts
-            .store
-            .commit(overlay.into_commit(), durability)
-            .await
-        {
+        match self.parts.store.commit(overlay.into_commit(), durability).await {
             Ok(_) => Ok(true),
             Err(
                 CommitError::Conflict { .. }

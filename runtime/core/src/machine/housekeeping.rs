@@ -29,11 +29,7 @@ impl Machine {
             | self.forget_marks(&merchant, now_ms).await?
             | self.forget_events(&merchant, now_ms).await?;
         self.forget_journals(&merchant, now_ms).await?;
-        item.revisit_ms = if full {
-            0
-        } else {
-            now_ms.saturating_add(EVERY_MS)
-        };
+        item.revisit_ms = if full { 0 } else { now_ms.saturating_add(EVERY_MS) };
         Ok(WorkOutcome::Done)
     }
 
@@ -41,11 +37,7 @@ impl Machine {
     async fn forget_answers(&self, merchant: &MerchantId, now_ms: u64) -> Result<bool, Error> {
         let mut range = KeyBuilder::new(merchant, Space::DedupeExpiry).range();
         let skip = range.start.len();
-        range.end = Some(
-            KeyBuilder::new(merchant, Space::DedupeExpiry)
-                .number(now_ms)
-                .key(),
-        );
+        range.end = Some(KeyBuilder::new(merchant, Space::DedupeExpiry).number(now_ms).key());
         transact!(self, Durability::Visible, |overlay| {
             let found = overlay.scan(&range, false, BATCH, usize::MAX).await?;
             for (key, _) in found.entries {
@@ -62,11 +54,7 @@ impl Machine {
         let mut range = KeyBuilder::new(merchant, Space::CommitMark).range();
         // The hour before this one stays: an invocation may have begun in it.
         let bucket = (now_ms / MARK_BUCKET_MS).saturating_sub(1);
-        range.end = Some(
-            KeyBuilder::new(merchant, Space::CommitMark)
-                .number(bucket)
-                .key(),
-        );
+        range.end = Some(KeyBuilder::new(merchant, Space::CommitMark).number(bucket).key());
         transact!(self, Durability::Visible, |overlay| {
             let found = overlay.scan(&range, false, BATCH, usize::MAX).await?;
             for (key, _) in found.entries {
@@ -109,9 +97,7 @@ impl Machine {
             let mut old: Vec<Key> = Vec::new();
             for (key, value) in &page.entries {
                 // A record that cannot be read answers nobody.
-                if decode("journal", value)
-                    .map_or(true, |record: JournalRecord| record.recorded_ms < before_ms)
-                {
+                if decode("journal", value).map_or(true, |record: JournalRecord| record.recorded_ms < before_ms) {
                     old.push(key.clone());
                 }
             }

@@ -134,23 +134,14 @@ struct Held {
 
 impl Machine {
     /// Runs an invocation to its end.
-    pub(super) async fn invoke(
-        &self,
-        invocation: &Invocation,
-        trigger: &mut dyn Trigger,
-    ) -> Result<Settled, Error> {
+    pub(super) async fn invoke(&self, invocation: &Invocation, trigger: &mut dyn Trigger) -> Result<Settled, Error> {
         let started_ms = self.parts.environment.now_ms();
         let mut course = Course::default();
         let result = self.rounds(invocation, trigger, &mut course).await;
         if let Some(outside) = &invocation.outside {
             drop(outside.take_held());
         }
-        self.count_usage(
-            invocation,
-            &course.usage,
-            course.losses,
-            result.as_ref().ok(),
-        );
+        self.count_usage(invocation, &course.usage, course.losses, result.as_ref().ok());
         self.parts.observer.invocation(&InvocationReport {
             merchant: invocation.merchant.id.clone(),
             plugin: invocation.plugin.clone(),
@@ -179,11 +170,7 @@ impl Machine {
             let round = Box::pin(self.round(invocation, trigger, course)).await?;
             drop(held);
             if let Round::Settled(result, revision) = round {
-                return Ok(Settled {
-                    result,
-                    revision,
-                    executions: course.executions,
-                });
+                return Ok(Settled { result, revision, executions: course.executions });
             }
         }
         Err(Error::Contended(course.losses.max(1)))
@@ -194,6 +181,10 @@ impl Machine {
     /// they wait for a server.
     async fn admit(&self, invocation: &Invocation, course: &mut Course) -> Held {
         let alone = &invocation.merchant.alone;
+        // Whatever the last execution held: waiting for it while holding it would take forever.
+        if let Some(outside) = &invocation.outside {
+            drop(outside.take_held());
+        }
         if course.losses > SHARED_ATTEMPTS_MAX {
             course.exclusive = true;
             let guard = alone.exclusive().await;
@@ -202,10 +193,7 @@ impl Machine {
                     outside.hold(Some(guard));
                     Held::default()
                 }
-                None => Held {
-                    _keys: Vec::new(),
-                    _alone: Some(guard),
-                },
+                None => Held { _keys: Vec::new(), _alone: Some(guard) },
             };
         }
         if invocation.outside.is_some() {
@@ -214,18 +202,14 @@ impl Machine {
         let mut keys = Vec::new();
         if course.losses >= OPTIMISTIC_ATTEMPTS_MAX {
             // In one order for all, so that nobody waits in a circle.
-            let lanes: BTreeSet<usize> =
-                course.blamed.iter().map(|key| self.key_lane(key)).collect();
+            let lanes: BTreeSet<usize> = course.blamed.iter().map(|key| self.key_lane(key)).collect();
             for lane in lanes {
                 if let Some(lane) = self.key_lanes.get(lane) {
                     keys.push(lane.exclusive().await);
                 }
             }
         }
-        Held {
-            _keys: keys,
-            _alone: Some(alone.shared().await),
-        }
+        Held { _keys: keys, _alone: Some(alone.shared().await) }
     }
 
     fn key_lane(&self, key: &[u8]) -> usize {
@@ -250,16 +234,11 @@ impl Machine {
             On::Current => current,
             On::Admitted(number) if current.number == *number => current,
             On::Admitted(_) => {
-                return Err(Error::RevisionChanged {
-                    current: current.number,
-                });
+                return Err(Error::RevisionChanged { current: current.number });
             }
             On::Next(next) if next.parent == current.number => next.clone(),
             On::Next(next) => {
-                return Err(Error::RevisionConflict {
-                    expected: next.parent,
-                    current: current.number,
-                });
+                return Err(Error::RevisionConflict { expected: next.parent, current: current.number });
             }
         };
         let secrets = invocation.merchant.secrets(view.as_ref()).await?;
@@ -274,50 +253,31 @@ impl Machine {
             actor: invocation.actor.clone(),
             scopes: invocation.scopes.clone(),
             secrets,
-            outside: invocation
-                .outside
-                .clone()
-                .map(|outside| outside as Arc<dyn Outside>),
+            outside: invocation.outside.clone().map(|outside| outside as Arc<dyn Outside>),
         });
         let mut transaction = match begun {
             Ok(transaction) => Box::new(transaction),
             Err(_) => {
-                let (merchant, plugin) =
-                    (invocation.merchant.id.clone(), invocation.plugin.clone());
+                let (merchant, plugin) = (invocation.merchant.id.clone(), invocation.plugin.clone());
                 return Err(Error::PluginUnknown { merchant, plugin });
             }
         };
-        transaction
-            .overlay()
-            .depend_on(invocation.merchant.head_key());
+        transaction.overlay().depend_on(invocation.merchant.head_key());
         let call = match trigger.open(transaction.overlay()).await? {
             Opened::Execute(call) => call,
             Opened::Answered(reply) => {
                 return self
-                    .settle_unexecuted(
-                        invocation,
-                        course,
-                        transaction,
-                        &revision,
-                        Ended::Answered(reply),
-                    )
+                    .settle_unexecuted(invocation, course, transaction, &revision, Ended::Answered(reply))
                     .await;
             }
             Opened::Gone => {
                 // If a commit of ours may have happened, this is how we learn that it did.
-                let ended = course.unknown.take().map_or(Ended::Gone, Ended::Executed);
-                return self
-                    .settle_unexecuted(invocation, course, transaction, &revision, ended)
-                    .await;
+                let ended = course.unknown.clone().map_or(Ended::Gone, Ended::Executed);
+                return self.settle_unexecuted(invocation, course, transaction, &revision, ended).await;
             }
         };
-        let executed = self
-            .parts
-            .executor
-            .execute(revision.clone(), &invocation.plugin, &call, transaction)
-            .await;
-        self.settle(invocation, trigger, course, &revision, executed)
-            .await
+        let executed = self.parts.executor.execute(revision.clone(), &invocation.plugin, &call, transaction).await;
+        self.settle(invocation, trigger, course, &revision, executed).await
     }
 
     /// Validates that there was nothing to execute.
@@ -346,17 +306,11 @@ impl Machine {
         revision: &Arc<Revision>,
         executed: Executed,
     ) -> Result<Round, Error> {
-        let Executed {
-            mut transaction,
-            mut result,
-            usage,
-        } = executed;
+        let Executed { mut transaction, mut result, usage } = executed;
         add_usage(&mut course.usage, usage);
         match transaction.broken() {
             Some(StoreError::Fatal(message)) => return Err(Error::StoreStopped(message.clone())),
-            Some(StoreError::Unavailable(message)) => {
-                result = Err(ExecutionError::Unavailable(message.clone()))
-            }
+            Some(StoreError::Unavailable(message)) => result = Err(ExecutionError::Unavailable(message.clone())),
             None => {}
         }
         // The host itself failed: there is nothing to validate, and nothing may be noted against the plugin.
@@ -374,24 +328,18 @@ impl Machine {
             transaction.undo_all(Overlay::START);
         }
         let mut finished = transaction.finish();
-        let mut hints: Vec<(Lane, u64)> = fan_out(
-            &invocation.merchant.id,
-            &mut finished.overlay,
-            revision,
-            &finished.events,
-        )?
-        .into_iter()
-        .map(|subscriber| (self.lane(invocation, LaneKind::Deliveries(subscriber)), 0))
-        .collect();
-        hints.extend(finished.queued.into_iter().map(|job| {
-            (
-                self.lane(invocation, LaneKind::Jobs(job.plugin, job.name)),
-                job.due_ms,
-            )
-        }));
-        trigger
-            .close(&mut finished.overlay, revision, &result)
-            .await?;
+        let mut hints: Vec<(Lane, u64)> =
+            fan_out(&invocation.merchant.id, &mut finished.overlay, revision, &finished.events)?
+                .into_iter()
+                .map(|subscriber| (self.lane(invocation, LaneKind::Deliveries(subscriber)), 0))
+                .collect();
+        hints.extend(
+            finished
+                .queued
+                .into_iter()
+                .map(|job| (self.lane(invocation, LaneKind::Jobs(job.plugin, job.name)), job.due_ms)),
+        );
+        trigger.close(&mut finished.overlay, revision, &result).await?;
         let share = match &invocation.outside {
             // What ran without holding its merchant still does not commit into the middle of one that runs alone.
             Some(outside) => match outside.take_held() {
@@ -400,11 +348,7 @@ impl Machine {
             },
             None => None,
         };
-        let committed = self
-            .parts
-            .store
-            .commit(finished.overlay.into_commit(), invocation.durability)
-            .await;
+        let committed = self.parts.store.commit(finished.overlay.into_commit(), invocation.durability).await;
         drop(share);
         match committed {
             Ok(_) => {
@@ -426,19 +370,11 @@ impl Machine {
     }
 
     fn lane(&self, invocation: &Invocation, kind: LaneKind) -> Lane {
-        Lane {
-            merchant: invocation.merchant.id.clone(),
-            kind,
-        }
+        Lane { merchant: invocation.merchant.id.clone(), kind }
     }
 
     /// Notes why an execution did not count.
-    fn lost(
-        &self,
-        invocation: &Invocation,
-        course: &mut Course,
-        error: CommitError,
-    ) -> Result<(), Error> {
+    fn lost(&self, invocation: &Invocation, course: &mut Course, error: CommitError) -> Result<(), Error> {
         let mut blame = |keys: Vec<Key>| {
             course.losses += 1;
             course.blamed.extend(keys);
@@ -476,20 +412,8 @@ fn fan_out(
             value: encode(event)?,
         });
         for (subscriber, plugin) in &revision.plugins {
-            if plugin
-                .spec
-                .subscribes
-                .iter()
-                .any(|pattern| matches_type(pattern, &event.event_type))
-            {
-                queueing::push_entry(
-                    overlay,
-                    merchant,
-                    subscriber,
-                    &event.key,
-                    ordinal,
-                    &QueueEntry::default(),
-                )?;
+            if plugin.spec.subscribes.iter().any(|pattern| matches_type(pattern, &event.event_type)) {
+                queueing::push_entry(overlay, merchant, subscriber, &event.key, ordinal, &QueueEntry::default())?;
                 subscribers.insert(subscriber.clone());
             }
         }
@@ -497,10 +421,7 @@ fn fan_out(
     Ok(subscribers)
 }
 
-fn add_usage(
-    total: &mut Vec<(PluginId, crate::executor::Usage)>,
-    more: Vec<(PluginId, crate::executor::Usage)>,
-) {
+fn add_usage(total: &mut Vec<(PluginId, crate::executor::Usage)>, more: Vec<(PluginId, crate::executor::Usage)>) {
     for (plugin, usage) in more {
         match total.iter_mut().find(|(known, _)| *known == plugin) {
             Some((_, sum)) => {

@@ -22,7 +22,7 @@ use crate::limits::{PAGE_ENTRIES_MAX, RETRY_AFTER_MS_MAX};
 use crate::observer::{DeadLetterReport, InvocationKind};
 use crate::overlay::Overlay;
 use crate::queueing::{
-    JobHold, RunningJob, Slot, WaitingJob, clear_marks, due_marks, hold_key, put_mark, running_key,
+    JobHold, RunningJob, Slot, WaitingJob, clear_marks, due_marks, earliest_mark, hold_key, put_mark, running_key,
     waiting_key,
 };
 use crate::records::{DeadSubject, JobStatus};
@@ -54,8 +54,36 @@ struct Place {
 }
 
 impl Machine {
-    /// Hands out the slots of a job name that are due.
+    /// Hands out the slots of a job name that are due, no more than there are tokens in its rate budget.
     pub(super) async fn find_jobs(
+        &self,
+        view: &dyn ReadView,
+        lane: &Lane,
+        plugin: &PluginId,
+        name: &str,
+        now_ms: u64,
+        room: usize,
+    ) -> Result<(Vec<WorkItem>, u64), Error> {
+        let state = self.merchant(&lane.merchant).await?;
+        let revision = self.head(&state, view).await?;
+        let Some(installed) = revision.plugins.get(plugin) else { return Ok((Vec::new(), u64::MAX)) };
+        let spec = installed.spec.jobs.iter().find(|job| job.name == name);
+        let budget = spec.and_then(|spec| spec.budget.as_deref());
+        let Some(budget) = budget.and_then(|budget| budgets::named(installed, budget)) else {
+            return self.find_slots(view, lane, plugin, name, now_ms, room).await;
+        };
+        let (tokens, wait_ms) = self.parts.budgets.available(&lane.merchant, plugin, budget, now_ms);
+        let later_ms = now_ms.saturating_add(wait_ms);
+        let affordable = usize::try_from(tokens).unwrap_or(usize::MAX);
+        if affordable == 0 {
+            return Ok((Vec::new(), later_ms));
+        }
+        let (items, next_ms) = self.find_slots(view, lane, plugin, name, now_ms, room.min(affordable)).await?;
+        let all_spent = items.len() == affordable;
+        Ok((items, if all_spent { next_ms.max(later_ms) } else { next_ms }))
+    }
+
+    async fn find_slots(
         &self,
         view: &dyn ReadView,
         lane: &Lane,
@@ -99,11 +127,7 @@ impl Machine {
             }
         }
         // Nothing but marks of slots that run: the end of one of those brings us back.
-        let later_ms = if items.is_empty() {
-            next_ms.unwrap_or(u64::MAX)
-        } else {
-            now_ms
-        };
+        let later_ms = if items.is_empty() { next_ms.unwrap_or(u64::MAX) } else { now_ms };
         Ok((items, later_ms))
     }
 
@@ -114,18 +138,11 @@ impl Machine {
         plugin: &PluginId,
         name: &str,
     ) -> Result<Vec<Slot>, Error> {
-        let range = KeyBuilder::new(merchant, Space::JobRunning)
-            .name(plugin.as_str())
-            .name(name)
-            .range();
+        let range = KeyBuilder::new(merchant, Space::JobRunning).name(plugin.as_str()).name(name).range();
         let skip = range.start.len();
         let mut overlay = Overlay::new(self.parts.store.begin().await?);
         let found = overlay.scan(&range, false, usize::MAX, usize::MAX).await?;
-        Ok(found
-            .entries
-            .into_iter()
-            .filter_map(|(key, _)| key.get(skip..).map(<[u8]>::to_vec))
-            .collect())
+        Ok(found.entries.into_iter().filter_map(|(key, _)| key.get(skip..).map(<[u8]>::to_vec)).collect())
     }
 
     /// Runs what waits in a slot, or was left running in it.
@@ -150,15 +167,10 @@ impl Machine {
             return Ok(WorkOutcome::Nothing);
         };
         let spec = installed.spec.jobs.iter().find(|job| job.name == name);
-        let budget = spec
-            .and_then(|spec| spec.budget.as_deref())
-            .and_then(|budget| budgets::named(installed, budget));
+        let budget = spec.and_then(|spec| spec.budget.as_deref()).and_then(|budget| budgets::named(installed, budget));
         let now_ms = self.parts.environment.now_ms();
         if let Some(budget) = budget
-            && let Err(wait_ms) = self
-                .parts
-                .budgets
-                .take(&place.merchant, plugin, budget, now_ms)
+            && let Err(wait_ms) = self.parts.budgets.take(&place.merchant, plugin, budget, now_ms)
         {
             // The whole name waits: all its jobs take from this budget.
             item.revisit_ms = now_ms.saturating_add(wait_ms);
@@ -173,6 +185,9 @@ impl Machine {
             }
             Err(error) => {
                 self.unpay(&place, budget);
+                // It may have been claimed all the same.
+                item.revisit_ms = now_ms.saturating_add(super::delivery::POSTPONED_MS);
+                self.board.leave_own(item.lane.clone(), slot.clone(), item.revisit_ms);
                 return Err(error);
             }
         };
@@ -180,32 +195,19 @@ impl Machine {
         if result.is_err() {
             // It is still noted as running: it runs again, as the same invocation.
             item.revisit_ms = now_ms.saturating_add(super::delivery::POSTPONED_MS);
-            self.board
-                .leave_own(item.lane.clone(), slot.clone(), item.revisit_ms);
+            self.board.leave_own(item.lane.clone(), slot.clone(), item.revisit_ms);
         }
         result
     }
 
     fn unpay(&self, place: &Place, budget: Option<&RateBudget>) {
         if let Some(budget) = budget {
-            self.parts
-                .budgets
-                .give_back(&place.merchant, &place.plugin, budget);
+            self.parts.budgets.give_back(&place.merchant, &place.plugin, budget);
         }
     }
 
-    async fn claim_slot(
-        &self,
-        place: &Place,
-        marker_ms: Option<u64>,
-        now_ms: u64,
-    ) -> Result<Claim, Error> {
-        let Place {
-            merchant,
-            plugin,
-            name,
-            slot,
-        } = place;
+    async fn claim_slot(&self, place: &Place, marker_ms: Option<u64>, now_ms: u64) -> Result<Claim, Error> {
+        let Place { merchant, plugin, name, slot } = place;
         let seed = self.parts.environment.entropy();
         transact!(self, Durability::Visible, |overlay| {
             let running = running_key(merchant, plugin, name, slot);
@@ -216,33 +218,21 @@ impl Machine {
             let Some(bytes) = overlay.get(&waiting).await? else {
                 clear_marks(overlay, merchant, plugin, name, slot).await?;
                 if let Some(marker_ms) = marker_ms {
-                    overlay.delete(
-                        due_marks(merchant, plugin, name)
-                            .number(marker_ms)
-                            .rest(slot)
-                            .key(),
-                    );
+                    overlay.delete(due_marks(merchant, plugin, name).number(marker_ms).rest(slot).key());
                 }
                 return Ok(Claim::Nothing);
             };
-            let hold: Option<JobHold> =
-                match overlay.get(&hold_key(merchant, plugin, name, slot)).await? {
-                    Some(bytes) => Some(decode("job hold", &bytes)?),
-                    None => None,
-                };
-            let due_ms = clear_marks(overlay, merchant, plugin, name, slot)
-                .await?
-                .or(marker_ms)
-                .unwrap_or(now_ms);
+            if marker_ms.is_none() && earliest_mark(overlay, merchant, plugin, name, slot).await? > Some(now_ms) {
+                // It was left running, has ended since, and what waits now is for later.
+                return Ok(Claim::Nothing);
+            }
+            let hold: Option<JobHold> = match overlay.get(&hold_key(merchant, plugin, name, slot)).await? {
+                Some(bytes) => Some(decode("job hold", &bytes)?),
+                None => None,
+            };
+            let due_ms = clear_marks(overlay, merchant, plugin, name, slot).await?.or(marker_ms).unwrap_or(now_ms);
             if let Some(hold) = hold.filter(|hold| hold.until_ms > now_ms) {
-                put_mark(
-                    overlay,
-                    merchant,
-                    plugin,
-                    name,
-                    slot,
-                    due_ms.max(hold.until_ms),
-                );
+                put_mark(overlay, merchant, plugin, name, slot, due_ms.max(hold.until_ms));
                 return Ok(Claim::Held);
             }
             let waiting_job: WaitingJob = decode("waiting job", &bytes)?;
@@ -275,13 +265,8 @@ impl Machine {
     ) -> Result<WorkOutcome, Error> {
         let id = InvocationId::new(&format!("job/{}", running.job.id));
         let prepaid = budget.map(|budget| budget.name.clone());
-        let outside = Exchanger::new(
-            self.parts.clone(),
-            place.merchant.clone(),
-            id.clone(),
-            running.job.attempt,
-            prepaid,
-        );
+        let outside =
+            Exchanger::new(self.parts.clone(), place.merchant.clone(), id.clone(), running.job.attempt, prepaid);
         let outside = Arc::new(outside);
         let invocation = Invocation {
             merchant: self.merchant(&place.merchant).await?,
@@ -320,41 +305,20 @@ impl Machine {
     }
 
     /// Jobs of a plugin that run or wait, at most `limit`.
-    pub async fn jobs(
-        &self,
-        merchant: &MerchantId,
-        plugin: &PluginId,
-        limit: usize,
-    ) -> Result<Vec<JobStatus>, Error> {
+    pub async fn jobs(&self, merchant: &MerchantId, plugin: &PluginId, limit: usize) -> Result<Vec<JobStatus>, Error> {
         self.merchant(merchant).await?;
         let limit = limit.clamp(1, PAGE_ENTRIES_MAX);
         let mut overlay = Overlay::new(self.parts.store.begin().await?);
         let mut jobs = Vec::new();
-        let range = KeyBuilder::new(merchant, Space::JobRunning)
-            .name(plugin.as_str())
-            .range();
-        for (_, value) in overlay
-            .scan(&range, false, limit, usize::MAX)
-            .await?
-            .entries
-        {
+        let range = KeyBuilder::new(merchant, Space::JobRunning).name(plugin.as_str()).range();
+        for (_, value) in overlay.scan(&range, false, limit, usize::MAX).await?.entries {
             let running: RunningJob = decode("running job", &value)?;
-            jobs.push(JobStatus {
-                plugin: plugin.clone(),
-                job: running.job,
-                running: true,
-            });
+            jobs.push(JobStatus { plugin: plugin.clone(), job: running.job, running: true });
         }
-        let range = KeyBuilder::new(merchant, Space::JobDue)
-            .name(plugin.as_str())
-            .range();
+        let range = KeyBuilder::new(merchant, Space::JobDue).name(plugin.as_str()).range();
         let skip = range.start.len();
         let mut seen = std::collections::BTreeSet::new();
-        for (key, _) in overlay
-            .scan(&range, false, limit, usize::MAX)
-            .await?
-            .entries
-        {
+        for (key, _) in overlay.scan(&range, false, limit, usize::MAX).await?.entries {
             let Some((name, due_ms, slot)) = key.get(skip..).and_then(split_mark) else {
                 continue;
             };
@@ -365,26 +329,9 @@ impl Machine {
             let Some(bytes) = overlay.get(&waiting).await? else {
                 continue;
             };
-            let WaitingJob {
-                id,
-                key,
-                payload,
-                attempt,
-                ..
-            } = decode("waiting job", &bytes)?;
-            let job = Job {
-                id,
-                name,
-                key,
-                payload,
-                attempt,
-                due_ms,
-            };
-            jobs.push(JobStatus {
-                plugin: plugin.clone(),
-                job,
-                running: false,
-            });
+            let WaitingJob { id, key, payload, attempt, .. } = decode("waiting job", &bytes)?;
+            let job = Job { id, name, key, payload, attempt, due_ms };
+            jobs.push(JobStatus { plugin: plugin.clone(), job, running: false });
         }
         Ok(jobs)
     }
@@ -411,16 +358,11 @@ struct JobTrigger {
 
 impl JobTrigger {
     fn spec(&self, revision: &Revision) -> (u32, u64) {
-        let spec: Option<&JobSpec> = revision.plugins.get(&self.place.plugin).and_then(|plugin| {
-            plugin
-                .spec
-                .jobs
-                .iter()
-                .find(|job| job.name == self.place.name)
-        });
-        spec.map_or((1, 1_000), |spec| {
-            (spec.max_attempts.max(1), spec.backoff_ms)
-        })
+        let spec: Option<&JobSpec> = revision
+            .plugins
+            .get(&self.place.plugin)
+            .and_then(|plugin| plugin.spec.jobs.iter().find(|job| job.name == self.place.name));
+        spec.map_or((1, 1_000), |spec| (spec.max_attempts.max(1), spec.backoff_ms))
     }
 
     async fn failed(
@@ -429,21 +371,12 @@ impl JobTrigger {
         revision: &Revision,
         error: &ExecutionError,
     ) -> Result<(), Error> {
-        let Place {
-            merchant,
-            plugin,
-            name,
-            slot,
-        } = self.place.clone();
+        let Place { merchant, plugin, name, slot } = self.place.clone();
         let (attempts_max, first_ms) = self.spec(revision);
         let job = &self.running.job;
-        let newer = overlay
-            .get(&waiting_key(&merchant, &plugin, &name, &slot))
-            .await?
-            .is_some();
+        let newer = overlay.get(&waiting_key(&merchant, &plugin, &name, &slot)).await?.is_some();
         let counts = !matches!(error, ExecutionError::RetryAfter(_));
-        let last = matches!(error, ExecutionError::Permanent(_))
-            || (counts && job.attempt >= attempts_max);
+        let last = matches!(error, ExecutionError::Permanent(_)) || (counts && job.attempt >= attempts_max);
         // Something newer of the same key makes this one superfluous, whether or not it has attempts left.
         if last && !newer {
             let letter = NewDeadLetter {
@@ -464,10 +397,7 @@ impl JobTrigger {
             _ => backoff_ms(first_ms, failures, self.entropy),
         };
         let until_ms = self.failed_ms.saturating_add(wait_ms);
-        overlay.put(
-            hold_key(&merchant, &plugin, &name, &slot),
-            encode(&JobHold { until_ms, failures })?,
-        );
+        overlay.put(hold_key(&merchant, &plugin, &name, &slot), encode(&JobHold { until_ms, failures })?);
         if !newer {
             let waiting = WaitingJob {
                 id: job.id.clone(),
@@ -476,10 +406,7 @@ impl JobTrigger {
                 attempt: job.attempt.saturating_add(u32::from(counts)),
                 queued_ms: self.running.queued_ms,
             };
-            overlay.put(
-                waiting_key(&merchant, &plugin, &name, &slot),
-                encode(&waiting)?,
-            );
+            overlay.put(waiting_key(&merchant, &plugin, &name, &slot), encode(&waiting)?);
             put_mark(overlay, &merchant, &plugin, &name, &slot, until_ms);
         }
         Ok(())
@@ -489,16 +416,8 @@ impl JobTrigger {
 impl Trigger for JobTrigger {
     fn open<'a>(&'a mut self, overlay: &'a mut Overlay) -> BoxFuture<'a, Result<Opened, Error>> {
         async move {
-            let Place {
-                merchant,
-                plugin,
-                name,
-                slot,
-            } = &self.place;
-            let Some(bytes) = overlay
-                .get(&running_key(merchant, plugin, name, slot))
-                .await?
-            else {
+            let Place { merchant, plugin, name, slot } = &self.place;
+            let Some(bytes) = overlay.get(&running_key(merchant, plugin, name, slot)).await? else {
                 return Ok(Opened::Gone);
             };
             let running: RunningJob = decode("running job", &bytes)?;
@@ -519,12 +438,7 @@ impl Trigger for JobTrigger {
         async move {
             self.dead = None;
             self.failed_ms = self.environment.now_ms();
-            let Place {
-                merchant,
-                plugin,
-                name,
-                slot,
-            } = self.place.clone();
+            let Place { merchant, plugin, name, slot } = self.place.clone();
             overlay.delete(running_key(&merchant, &plugin, &name, &slot));
             for key in self.outside.journal_keys() {
                 overlay.delete(key);

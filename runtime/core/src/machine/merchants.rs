@@ -48,18 +48,11 @@ impl MerchantState {
     }
 
     fn known(&self, number: RevisionNumber) -> Option<Arc<Revision>> {
-        self.revisions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&number)
-            .cloned()
+        self.revisions.lock().unwrap_or_else(PoisonError::into_inner).get(&number).cloned()
     }
 
     pub(super) fn remember(&self, revision: Arc<Revision>) {
-        let mut revisions = self
-            .revisions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut revisions = self.revisions.lock().unwrap_or_else(PoisonError::into_inner);
         revisions.insert(revision.number, revision);
         while revisions.len() > REVISIONS_KEPT {
             revisions.pop_first();
@@ -78,9 +71,7 @@ impl MerchantState {
         if let Some(known) = self.known(number) {
             return Ok(Some(known));
         }
-        let key = KeyBuilder::new(&self.id, Space::Revision)
-            .number(number)
-            .key();
+        let key = KeyBuilder::new(&self.id, Space::Revision).number(number).key();
         let Some(bytes) = view.get(&key).await? else {
             return Ok(None);
         };
@@ -138,17 +129,9 @@ impl Machine {
         let skip = range.start.len();
         let mut merchants = Vec::new();
         let mut overlay = Overlay::new(view);
-        for (key, _) in overlay
-            .scan(&range, false, usize::MAX, usize::MAX)
-            .await?
-            .entries
-        {
-            let name = key
-                .get(skip..)
-                .and_then(|name| std::str::from_utf8(name).ok())
-                .unwrap_or_default();
-            let merchant =
-                MerchantId::new(name).map_err(|error| Error::RecordDamaged(error.to_string()))?;
+        for (key, _) in overlay.scan(&range, false, usize::MAX, usize::MAX).await?.entries {
+            let name = key.get(skip..).and_then(|name| std::str::from_utf8(name).ok()).unwrap_or_default();
+            let merchant = MerchantId::new(name).map_err(|error| Error::RecordDamaged(error.to_string()))?;
             merchants.push(merchant);
         }
         Ok(merchants)
@@ -156,12 +139,7 @@ impl Machine {
 
     /// What is kept of a merchant; an error if there is none of that name.
     pub(super) async fn merchant(&self, id: &MerchantId) -> Result<Arc<MerchantState>, Error> {
-        let known = self
-            .merchants
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(id)
-            .cloned();
+        let known = self.merchants.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
         if let Some(known) = known {
             return Ok(known);
         }
@@ -169,45 +147,26 @@ impl Machine {
         if view.get(&keys::merchant_entry(id)).await?.is_none() {
             return Err(Error::MerchantUnknown(id.clone()));
         }
-        let mut merchants = self
-            .merchants
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        Ok(merchants
-            .entry(id.clone())
-            .or_insert_with(|| Arc::new(MerchantState::new(id.clone())))
-            .clone())
+        let mut merchants = self.merchants.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(merchants.entry(id.clone()).or_insert_with(|| Arc::new(MerchantState::new(id.clone()))).clone())
     }
 
     /// The current revision as `view` sees it.
-    pub(super) async fn head(
-        &self,
-        state: &MerchantState,
-        view: &dyn ReadView,
-    ) -> Result<Arc<Revision>, Error> {
+    pub(super) async fn head(&self, state: &MerchantState, view: &dyn ReadView) -> Result<Arc<Revision>, Error> {
         let number = match view.get(&state.head_key()).await? {
             Some(bytes) => decode_head(&bytes)?,
             None => return Err(Error::MerchantUnknown(state.id.clone())),
         };
         let revision = state.revision(view, number).await?;
-        revision.ok_or_else(|| {
-            Error::RecordDamaged(format!("revision {number} of `{}` is missing", state.id))
-        })
+        revision.ok_or_else(|| Error::RecordDamaged(format!("revision {number} of `{}` is missing", state.id)))
     }
 
     /// Puts every lane of the revision on the board, to be looked at once, and finds what was left running.
-    pub(super) async fn look_for_work(
-        &self,
-        merchant: &MerchantId,
-        revision: &Revision,
-    ) -> Result<(), Error> {
+    pub(super) async fn look_for_work(&self, merchant: &MerchantId, revision: &Revision) -> Result<(), Error> {
         let lanes = lanes_of(revision);
         self.board.retain(merchant, |kind| lanes.contains(kind));
         for kind in lanes {
-            let lane = Lane {
-                merchant: merchant.clone(),
-                kind,
-            };
+            let lane = Lane { merchant: merchant.clone(), kind };
             if let LaneKind::Jobs(plugin, name) = &lane.kind {
                 for slot in self.running_slots(merchant, plugin, name).await? {
                     self.board.leave(lane.clone(), slot, 0);
@@ -224,20 +183,8 @@ fn lanes_of(revision: &Revision) -> Vec<LaneKind> {
     for (id, plugin) in &revision.plugins {
         let id: &PluginId = id;
         lanes.push(LaneKind::Deliveries(id.clone()));
-        lanes.extend(
-            plugin
-                .spec
-                .jobs
-                .iter()
-                .map(|job| LaneKind::Jobs(id.clone(), job.name.clone())),
-        );
-        lanes.extend(
-            plugin
-                .spec
-                .schedules
-                .iter()
-                .map(|s| LaneKind::Schedule(id.clone(), s.name.clone())),
-        );
+        lanes.extend(plugin.spec.jobs.iter().map(|job| LaneKind::Jobs(id.clone(), job.name.clone())));
+        lanes.extend(plugin.spec.schedules.iter().map(|s| LaneKind::Schedule(id.clone(), s.name.clone())));
     }
     lanes
 }

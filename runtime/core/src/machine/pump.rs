@@ -27,10 +27,7 @@ impl Machine {
         let view = match self.parts.store.begin().await {
             Ok(view) => view,
             Err(error) => {
-                lanes.iter().for_each(|lane| {
-                    self.board
-                        .put_back(lane, now_ms.saturating_add(POSTPONED_MS))
-                });
+                lanes.iter().for_each(|lane| self.board.put_back(lane, now_ms.saturating_add(POSTPONED_MS)));
                 return Err(error.into());
             }
         };
@@ -42,25 +39,14 @@ impl Machine {
             }
             let room = (limit - items.len()).min(PER_LANE_MAX);
             let found = match &lane.kind {
-                LaneKind::Deliveries(plugin) => {
-                    self.find_deliveries(view.as_ref(), &lane, plugin, now_ms, room)
-                        .await
-                }
-                LaneKind::Jobs(plugin, name) => {
-                    self.find_jobs(view.as_ref(), &lane, plugin, name, now_ms, room)
-                        .await
-                }
+                LaneKind::Deliveries(plugin) => self.find_deliveries(view.as_ref(), &lane, plugin, now_ms, room).await,
+                LaneKind::Jobs(plugin, name) => self.find_jobs(view.as_ref(), &lane, plugin, name, now_ms, room).await,
                 LaneKind::Schedule(plugin, name) => {
-                    self.find_schedule(view.as_ref(), &lane, plugin, name, now_ms)
-                        .await
+                    self.find_schedule(view.as_ref(), &lane, plugin, name, now_ms).await
                 }
-                LaneKind::Housekeeping => Ok((
-                    self.board
-                        .claim(&lane, Target::Lane, None)
-                        .into_iter()
-                        .collect(),
-                    u64::MAX,
-                )),
+                LaneKind::Housekeeping => {
+                    Ok((self.board.claim(&lane, Target::Lane, None).into_iter().collect(), u64::MAX))
+                }
             };
             match found {
                 Ok((found, next_ms)) => {
@@ -68,8 +54,7 @@ impl Machine {
                     self.board.put_back(&lane, next_ms);
                 }
                 Err(error) => {
-                    self.board
-                        .put_back(&lane, now_ms.saturating_add(POSTPONED_MS));
+                    self.board.put_back(&lane, now_ms.saturating_add(POSTPONED_MS));
                     failure = Some(error);
                 }
             }
@@ -84,12 +69,8 @@ impl Machine {
     pub async fn run(&self, mut item: WorkItem) -> WorkOutcome {
         let (kind, target) = (item.lane.kind.clone(), item.target.clone());
         let result = match (&kind, &target) {
-            (LaneKind::Deliveries(plugin), Target::Queue(key)) => {
-                self.deliver(&mut item, plugin, key).await
-            }
-            (LaneKind::Jobs(plugin, name), Target::Slot(slot)) => {
-                self.run_job(&mut item, plugin, name, slot).await
-            }
+            (LaneKind::Deliveries(plugin), Target::Queue(key)) => self.deliver(&mut item, plugin, key).await,
+            (LaneKind::Jobs(plugin, name), Target::Slot(slot)) => self.run_job(&mut item, plugin, name, slot).await,
             (LaneKind::Schedule(plugin, name), _) => self.fire(&item, plugin, name).await,
             (LaneKind::Housekeeping, _) => self.keep_house(&mut item).await,
             (LaneKind::Deliveries(_) | LaneKind::Jobs(..), _) => Ok(WorkOutcome::Nothing),
@@ -118,14 +99,9 @@ impl Machine {
 
     /// Drives all background work, at most `concurrency` items at a time, until `stop` resolves; then lets what runs end. Several
     /// pumps may run beside each other (one per thread). Ends with an error only when the store has stopped for good.
-    pub async fn pump(
-        self: Arc<Self>,
-        concurrency: usize,
-        stop: BoxFuture<'static, ()>,
-    ) -> Result<(), Error> {
+    pub async fn pump(self: Arc<Self>, concurrency: usize, stop: BoxFuture<'static, ()>) -> Result<(), Error> {
         let concurrency = concurrency.max(1);
-        let mut running: FuturesUnordered<BoxFuture<'static, WorkOutcome>> =
-            FuturesUnordered::new();
+        let mut running: FuturesUnordered<BoxFuture<'static, WorkOutcome>> = FuturesUnordered::new();
         let mut stop = stop;
         let mut stopped = false;
         loop {
@@ -145,10 +121,7 @@ impl Machine {
                         tracing::warn!(code = error.code(), %error, "cannot look for background work")
                     }
                 }
-                let due_ms = self
-                    .next_due_ms()
-                    .unwrap_or(u64::MAX)
-                    .saturating_sub(now_ms);
+                let due_ms = self.next_due_ms().unwrap_or(u64::MAX).saturating_sub(now_ms);
                 wake_ms = Some(due_ms.clamp(1, NAP_MS_MAX));
             }
             if stopped && running.is_empty() {
@@ -159,13 +132,7 @@ impl Machine {
                 waits.push(running.next().map(|_| false).boxed());
             }
             if let Some(wake_ms) = wake_ms.filter(|_| !stopped) {
-                waits.push(
-                    self.parts
-                        .environment
-                        .sleep(wake_ms)
-                        .map(|()| false)
-                        .boxed(),
-                );
+                waits.push(self.parts.environment.sleep(wake_ms).map(|()| false).boxed());
                 waits.push(self.wait_for_work(generation).map(|()| false).boxed());
             }
             let any = select_all(waits).map(|(stop, _, _)| stop);

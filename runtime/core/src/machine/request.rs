@@ -65,9 +65,7 @@ impl Machine {
         let state = self.merchant(merchant).await?;
         let now_ms = self.parts.environment.now_ms();
         let dedupe = match &context.idempotency {
-            Some(key) => {
-                Some(self.dedupe(merchant, plugin, &request, &context.actor, key, now_ms)?)
-            }
+            Some(key) => Some(self.dedupe(merchant, plugin, &request, &context.actor, key, now_ms)?),
             None => None,
         };
         let outside = context.may_fetch.then(|| {
@@ -100,17 +98,10 @@ impl Machine {
             Ended::Executed(Err(error)) => return Err(Error::from_execution(plugin, error)),
             Ended::Gone => return Err(Error::IdempotencyResponseLost(invocation.id.to_string())),
             Ended::Executed(Ok(_)) | Ended::Answered(_) => {
-                return Err(Error::HostFault(
-                    "the executor answered a request with something else".to_owned(),
-                ));
+                return Err(Error::HostFault("the executor answered a request with something else".to_owned()));
             }
         };
-        Ok(Answer {
-            response,
-            replayed,
-            revision: settled.revision,
-            executions: settled.executions,
-        })
+        Ok(Answer { response, replayed, revision: settled.revision, executions: settled.executions })
     }
 
     fn dedupe(
@@ -123,16 +114,11 @@ impl Machine {
         now_ms: u64,
     ) -> Result<Dedupe, Error> {
         if client_key.is_empty() || client_key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
-            let message = format!(
-                "it has 1 to {IDEMPOTENCY_KEY_BYTES_MAX} characters, not {}",
-                client_key.len()
-            );
+            let message = format!("it has 1 to {IDEMPOTENCY_KEY_BYTES_MAX} characters, not {}", client_key.len());
             return Err(Error::IdempotencyKeyInvalid(message));
         }
         if !client_key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Error::IdempotencyKeyInvalid(
-                "it consists of visible ASCII characters".to_owned(),
-            ));
+            return Err(Error::IdempotencyKeyInvalid("it consists of visible ASCII characters".to_owned()));
         }
         // One actor's key says nothing about another's request.
         let (kind, name) = match actor {
@@ -142,14 +128,7 @@ impl Machine {
             Actor::Staff(name) => ("staff", name.as_str()),
             Actor::Customer(id) => ("customer", id.as_str()),
         };
-        let scoped = |builder: KeyBuilder| {
-            builder
-                .name(plugin.as_str())
-                .name(kind)
-                .text(name)
-                .text(client_key)
-                .key()
-        };
+        let scoped = |builder: KeyBuilder| builder.name(plugin.as_str()).name(kind).text(name).text(client_key).key();
         let forget_ms = now_ms.saturating_add(self.parts.options.idempotency_ms);
         Ok(Dedupe {
             client_key: client_key.to_owned(),
@@ -162,9 +141,7 @@ impl Machine {
 
 /// The record that an expiry entry is about.
 pub(super) fn expired_record(merchant: &MerchantId, expiry_tail: &[u8]) -> Key {
-    KeyBuilder::new(merchant, Space::Dedupe)
-        .rest(expiry_tail)
-        .key()
+    KeyBuilder::new(merchant, Space::Dedupe).rest(expiry_tail).key()
 }
 
 fn commit_mark(merchant: &MerchantId, invocation: &InvocationId, now_ms: u64) -> Key {
@@ -177,12 +154,7 @@ fn commit_mark(merchant: &MerchantId, invocation: &InvocationId, now_ms: u64) ->
 /// Headers are left out: some, such as `traceparent`, differ from try to try.
 fn request_digest(request: &HttpRequest) -> String {
     let mut hash = Sha256::new();
-    for part in [
-        request.method.as_bytes(),
-        request.path.as_bytes(),
-        request.query.as_bytes(),
-        &request.body,
-    ] {
+    for part in [request.method.as_bytes(), request.path.as_bytes(), request.query.as_bytes(), &request.body] {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
@@ -223,26 +195,17 @@ impl Trigger for RequestTrigger {
             if overlay.has_writes() {
                 overlay.put(self.mark.clone(), Value::new());
                 if let (Some(dedupe), Ok(Reply::Http(response))) = (&self.dedupe, result) {
-                    let size = response.body.len()
-                        + response
-                            .headers
-                            .iter()
-                            .map(|(n, v)| n.len() + v.len())
-                            .sum::<usize>();
+                    let size =
+                        response.body.len() + response.headers.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>();
                     let kept = Kept {
                         request_digest: dedupe.digest.clone(),
-                        response: (size <= IDEMPOTENCY_RESPONSE_BYTES_MAX)
-                            .then(|| response.clone()),
+                        response: (size <= IDEMPOTENCY_RESPONSE_BYTES_MAX).then(|| response.clone()),
                     };
                     overlay.put(dedupe.record.clone(), encode(&kept)?);
                     overlay.put(dedupe.expiry.clone(), Value::new());
                 }
             }
-            for key in self
-                .outside
-                .iter()
-                .flat_map(|outside| outside.journal_keys())
-            {
+            for key in self.outside.iter().flat_map(|outside| outside.journal_keys()) {
                 overlay.delete(key);
             }
             Ok(())

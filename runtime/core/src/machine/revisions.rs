@@ -47,21 +47,15 @@ struct MigrationState {
 }
 
 fn table_version_key(merchant: &MerchantId, plugin: &PluginId) -> Key {
-    KeyBuilder::new(merchant, Space::TableVersion)
-        .name(plugin.as_str())
-        .key()
+    KeyBuilder::new(merchant, Space::TableVersion).name(plugin.as_str()).key()
 }
 
 fn migration_key(merchant: &MerchantId, plugin: &PluginId) -> Key {
-    KeyBuilder::new(merchant, Space::Migration)
-        .name(plugin.as_str())
-        .key()
+    KeyBuilder::new(merchant, Space::Migration).name(plugin.as_str()).key()
 }
 
 fn revision_key(merchant: &MerchantId, number: RevisionNumber) -> Key {
-    KeyBuilder::new(merchant, Space::Revision)
-        .number(number)
-        .key()
+    KeyBuilder::new(merchant, Space::Revision).number(number).key()
 }
 
 impl Machine {
@@ -73,18 +67,11 @@ impl Machine {
     }
 
     /// Any revision.
-    pub async fn revision(
-        &self,
-        merchant: &MerchantId,
-        number: RevisionNumber,
-    ) -> Result<Arc<Revision>, Error> {
+    pub async fn revision(&self, merchant: &MerchantId, number: RevisionNumber) -> Result<Arc<Revision>, Error> {
         let state = self.merchant(merchant).await?;
         let view = self.parts.store.begin().await?;
         let revision = state.revision(view.as_ref(), number).await?;
-        revision.ok_or_else(|| Error::RevisionUnknown {
-            merchant: merchant.clone(),
-            number,
-        })
+        revision.ok_or_else(|| Error::RevisionUnknown { merchant: merchant.clone(), number })
     }
 
     /// Newest first, those below `before` if given.
@@ -100,9 +87,7 @@ impl Machine {
             range.end = Some(revision_key(merchant, before));
         }
         let mut overlay = Overlay::new(self.parts.store.begin().await?);
-        let found = overlay
-            .scan(&range, true, limit.clamp(1, PAGE_ENTRIES_MAX), usize::MAX)
-            .await?;
+        let found = overlay.scan(&range, true, limit.clamp(1, PAGE_ENTRIES_MAX), usize::MAX).await?;
         let mut summaries = Vec::with_capacity(found.entries.len());
         for (_, value) in found.entries {
             let revision: Revision = decode("revision", &value)?;
@@ -111,11 +96,7 @@ impl Machine {
                 parent: revision.parent,
                 created_at_ms: revision.created_at_ms,
                 reason: revision.reason,
-                plugins: revision
-                    .plugins
-                    .into_iter()
-                    .map(|(id, plugin)| (id, plugin.spec.version))
-                    .collect(),
+                plugins: revision.plugins.into_iter().map(|(id, plugin)| (id, plugin.spec.version)).collect(),
                 current: revision.number == current,
             });
         }
@@ -131,8 +112,7 @@ impl Machine {
         plugins: BTreeMap<PluginId, InstalledPlugin>,
         reason: &str,
     ) -> Result<Arc<Revision>, Error> {
-        self.switch_to(merchant, expected_parent, plugins, reason, true)
-            .await
+        self.switch_to(merchant, expected_parent, plugins, reason, true).await
     }
 
     /// Makes the set of plugins of revision `to` current again, as a new revision. Tables are not migrated back: the older version works
@@ -145,8 +125,7 @@ impl Machine {
         reason: &str,
     ) -> Result<Arc<Revision>, Error> {
         let plugins = self.revision(merchant, to).await?.plugins.clone();
-        self.switch_to(merchant, expected_parent, plugins, reason, false)
-            .await
+        self.switch_to(merchant, expected_parent, plugins, reason, false).await
     }
 
     async fn switch_to(
@@ -163,19 +142,11 @@ impl Machine {
         let view = self.parts.store.begin().await?;
         let current = self.head(&state, view.as_ref()).await?.number;
         if current != expected_parent {
-            return Err(Error::RevisionConflict {
-                expected: expected_parent,
-                current,
-            });
+            return Err(Error::RevisionConflict { expected: expected_parent, current });
         }
-        let newest = view
-            .scan(&KeyBuilder::new(merchant, Space::Revision).range(), true, 1)
-            .await?;
-        let newest: Option<Revision> = newest
-            .entries
-            .first()
-            .map(|(_, value)| decode("revision", value))
-            .transpose()?;
+        let newest = view.scan(&KeyBuilder::new(merchant, Space::Revision).range(), true, 1).await?;
+        let newest: Option<Revision> =
+            newest.entries.first().map(|(_, value)| decode("revision", value)).transpose()?;
         let next = Arc::new(Revision {
             number: newest.map_or(0, |revision| revision.number) + 1,
             parent: expected_parent,
@@ -196,11 +167,7 @@ impl Machine {
         Ok(next)
     }
 
-    async fn commit_revision(
-        &self,
-        state: &MerchantState,
-        next: &Arc<Revision>,
-    ) -> Result<(), Error> {
+    async fn commit_revision(&self, state: &MerchantState, next: &Arc<Revision>) -> Result<(), Error> {
         let merchant = &state.id;
         let now_ms = self.parts.environment.now_ms();
         transact!(self, Durability::Durable, |overlay| {
@@ -213,17 +180,12 @@ impl Machine {
                 return Ok(());
             }
             if current != next.parent {
-                return Err(Error::RevisionConflict {
-                    expected: next.parent,
-                    current,
-                });
+                return Err(Error::RevisionConflict { expected: next.parent, current });
             }
             overlay.put(revision_key(merchant, next.number), encode(next.as_ref())?);
             overlay.put(state.head_key(), encode_head(next.number)?);
             for (plugin, installed) in &next.plugins {
-                let version = TableVersion {
-                    version: installed.spec.version.clone(),
-                };
+                let version = TableVersion { version: installed.spec.version.clone() };
                 overlay.put(table_version_key(merchant, plugin), encode(&version)?);
                 overlay.delete(migration_key(merchant, plugin));
             }
@@ -232,34 +194,23 @@ impl Machine {
     }
 
     /// Brings the tables of one plugin to the version in `next`.
-    async fn migrate(
-        &self,
-        state: &Arc<MerchantState>,
-        next: &Arc<Revision>,
-        plugin: &PluginId,
-    ) -> Result<(), Error> {
+    async fn migrate(&self, state: &Arc<MerchantState>, next: &Arc<Revision>, plugin: &PluginId) -> Result<(), Error> {
         let Some(installed) = next.plugins.get(plugin) else {
             return Ok(());
         };
         let merchant = &state.id;
         let begun = transact!(self, Durability::Durable, |overlay| {
-            let old: Option<TableVersion> =
-                match overlay.get(&table_version_key(merchant, plugin)).await? {
-                    Some(bytes) => Some(decode("table version", &bytes)?),
-                    None => None,
-                };
-            if old
-                .as_ref()
-                .is_some_and(|old| old.version == installed.spec.version)
-            {
+            let old: Option<TableVersion> = match overlay.get(&table_version_key(merchant, plugin)).await? {
+                Some(bytes) => Some(decode("table version", &bytes)?),
+                None => None,
+            };
+            if old.as_ref().is_some_and(|old| old.version == installed.spec.version) {
                 return Ok(None);
             }
             let key = migration_key(merchant, plugin);
             if let Some(bytes) = overlay.get(&key).await? {
                 let begun: MigrationState = decode("migration", &bytes)?;
-                if begun.digest == installed.spec.digest
-                    && begun.to_version == installed.spec.version
-                {
+                if begun.digest == installed.spec.digest && begun.to_version == installed.spec.version {
                     return Ok(Some(begun));
                 }
             }
@@ -279,10 +230,7 @@ impl Machine {
         while !at.done {
             if at.steps >= MIGRATION_STEPS_MAX {
                 let message = format!("it did not end after {MIGRATION_STEPS_MAX} steps");
-                return Err(Error::MigrationFailed {
-                    plugin: plugin.clone(),
-                    message,
-                });
+                return Err(Error::MigrationFailed { plugin: plugin.clone(), message });
             }
             match self.migration_step(state, next, plugin, &at).await? {
                 Step::Done(after) => {
@@ -292,15 +240,9 @@ impl Machine {
                 Step::Again(wait_ms, message) => {
                     retries += 1;
                     if retries > MIGRATION_RETRIES_MAX {
-                        return Err(Error::MigrationFailed {
-                            plugin: plugin.clone(),
-                            message,
-                        });
+                        return Err(Error::MigrationFailed { plugin: plugin.clone(), message });
                     }
-                    self.parts
-                        .environment
-                        .sleep(wait_ms.min(STEP_WAIT_MS_MAX))
-                        .await;
+                    self.parts.environment.sleep(wait_ms.min(STEP_WAIT_MS_MAX)).await;
                 }
             }
         }
@@ -314,10 +256,7 @@ impl Machine {
         plugin: &PluginId,
         at: &MigrationState,
     ) -> Result<Step, Error> {
-        let id = format!(
-            "mig/{plugin}/{}/{}/{}",
-            next.number, at.to_version, at.steps
-        );
+        let id = format!("mig/{plugin}/{}/{}/{}", next.number, at.to_version, at.steps);
         let invocation = Invocation {
             merchant: state.clone(),
             plugin: plugin.clone(),
@@ -332,28 +271,18 @@ impl Machine {
             durability: Durability::Visible,
         };
         let key = migration_key(&state.id, plugin);
-        let mut trigger = MigrationTrigger {
-            key: key.clone(),
-            at: at.clone(),
-        };
+        let mut trigger = MigrationTrigger { key: key.clone(), at: at.clone() };
         let settled = self.invoke(&invocation, &mut trigger).await?;
-        let failed = |message: String| {
-            Err(Error::MigrationFailed {
-                plugin: plugin.clone(),
-                message,
-            })
-        };
+        let failed = |message: String| Err(Error::MigrationFailed { plugin: plugin.clone(), message });
         match settled.result {
             Ended::Executed(Ok(Reply::Migrated(cursor))) => Ok(Step::Done(at.after(cursor))),
             Ended::Executed(Err(ExecutionError::Retry(message))) => Ok(Step::Again(500, message)),
-            Ended::Executed(Err(ExecutionError::RetryAfter(ms))) => {
-                Ok(Step::Again(ms, "asks to try again".to_owned()))
-            }
+            Ended::Executed(Err(ExecutionError::RetryAfter(ms))) => Ok(Step::Again(ms, "asks to try again".to_owned())),
             Ended::Executed(Err(error)) => failed(error.to_string()),
             Ended::Gone => failed("another migration of the same plugin went ahead".to_owned()),
-            Ended::Executed(Ok(_)) | Ended::Answered(_) => Err(Error::HostFault(
-                "the executor answered a migration with something else".to_owned(),
-            )),
+            Ended::Executed(Ok(_)) | Ended::Answered(_) => {
+                Err(Error::HostFault("the executor answered a migration with something else".to_owned()))
+            }
         }
     }
 }
@@ -366,12 +295,7 @@ enum Step {
 
 impl MigrationState {
     fn after(&self, cursor: Option<String>) -> Self {
-        Self {
-            done: cursor.is_none(),
-            cursor: cursor.unwrap_or_default(),
-            steps: self.steps + 1,
-            ..self.clone()
-        }
+        Self { done: cursor.is_none(), cursor: cursor.unwrap_or_default(), steps: self.steps + 1, ..self.clone() }
     }
 }
 
@@ -392,10 +316,7 @@ impl Trigger for MigrationTrigger {
                 return Ok(Opened::Gone);
             }
             let (from_version, cursor) = (self.at.from_version.clone(), self.at.cursor.clone());
-            Ok(Opened::Execute(Call::Migrate {
-                from_version,
-                cursor,
-            }))
+            Ok(Opened::Execute(Call::Migrate { from_version, cursor }))
         }
         .boxed()
     }

@@ -13,10 +13,7 @@ use crate::store::{Durability, Key, ReadView, Value};
 use crate::transaction::Secrets;
 
 fn secret_key(merchant: &MerchantId, plugin: &PluginId, name: &str) -> Key {
-    KeyBuilder::new(merchant, Space::Secret)
-        .name(plugin.as_str())
-        .text(name)
-        .key()
+    KeyBuilder::new(merchant, Space::Secret).name(plugin.as_str()).text(name).key()
 }
 
 /// All secrets of a merchant.
@@ -27,19 +24,10 @@ pub(super) async fn load(merchant: &MerchantId, view: &dyn ReadView) -> Result<S
     for (key, value) in view.scan(&range, false, usize::MAX).await?.entries {
         let damaged = || Error::RecordDamaged("secret".to_owned());
         let tail = key.get(skip..).ok_or_else(damaged)?;
-        let end = tail
-            .iter()
-            .position(|byte| *byte == 0)
-            .ok_or_else(damaged)?;
-        let plugin = tail
-            .get(..end)
-            .and_then(|name| std::str::from_utf8(name).ok())
-            .ok_or_else(damaged)?;
+        let end = tail.iter().position(|byte| *byte == 0).ok_or_else(damaged)?;
+        let plugin = tail.get(..end).and_then(|name| std::str::from_utf8(name).ok()).ok_or_else(damaged)?;
         let plugin = PluginId::new(plugin).map_err(|_| damaged())?;
-        let (name, _) = tail
-            .get(end + 1..)
-            .and_then(crate::keys::split_text)
-            .ok_or_else(damaged)?;
+        let (name, _) = tail.get(end + 1..).and_then(crate::keys::split_text).ok_or_else(damaged)?;
         let value = std::str::from_utf8(&value).map_err(|_| damaged())?;
         secrets.insert((plugin, name), SecretValue::new(value));
     }
@@ -47,34 +35,19 @@ pub(super) async fn load(merchant: &MerchantId, view: &dyn ReadView) -> Result<S
 }
 
 impl Machine {
-    async fn declared(
-        &self,
-        merchant: &MerchantId,
-        plugin: &PluginId,
-        name: &str,
-    ) -> Result<(), Error> {
+    async fn declared(&self, merchant: &MerchantId, plugin: &PluginId, name: &str) -> Result<(), Error> {
         let specs = self.declared_secrets(merchant, plugin).await?;
         if specs.iter().any(|spec| spec.name == name) {
             return Ok(());
         }
-        Err(Error::SecretUndeclared {
-            plugin: plugin.clone(),
-            name: name.chars().take(80).collect(),
-        })
+        Err(Error::SecretUndeclared { plugin: plugin.clone(), name: name.chars().take(80).collect() })
     }
 
-    async fn declared_secrets(
-        &self,
-        merchant: &MerchantId,
-        plugin: &PluginId,
-    ) -> Result<Vec<SecretSpec>, Error> {
+    async fn declared_secrets(&self, merchant: &MerchantId, plugin: &PluginId) -> Result<Vec<SecretSpec>, Error> {
         let revision = self.current(merchant).await?;
         match revision.plugins.get(plugin) {
             Some(installed) => Ok(installed.spec.secrets.clone()),
-            None => Err(Error::PluginUnknown {
-                merchant: merchant.clone(),
-                plugin: plugin.clone(),
-            }),
+            None => Err(Error::PluginUnknown { merchant: merchant.clone(), plugin: plugin.clone() }),
         }
     }
 
@@ -89,9 +62,7 @@ impl Machine {
         self.declared(merchant, plugin, name).await?;
         let length = value.expose().len();
         if length == 0 || length > SECRET_BYTES_MAX {
-            return Err(Error::Invalid(format!(
-                "a secret has 1 to {SECRET_BYTES_MAX} bytes, not {length}"
-            )));
+            return Err(Error::Invalid(format!("a secret has 1 to {SECRET_BYTES_MAX} bytes, not {length}")));
         }
         let key = secret_key(merchant, plugin, name);
         let bytes = Value::copy_from_slice(value.expose().as_bytes());
@@ -104,12 +75,7 @@ impl Machine {
     }
 
     /// Forgets a secret; not being set is no error.
-    pub async fn unset_secret(
-        &self,
-        merchant: &MerchantId,
-        plugin: &PluginId,
-        name: &str,
-    ) -> Result<(), Error> {
+    pub async fn unset_secret(&self, merchant: &MerchantId, plugin: &PluginId, name: &str) -> Result<(), Error> {
         let state = self.merchant(merchant).await?;
         let key = secret_key(merchant, plugin, name);
         transact!(self, Durability::Durable, |overlay| {
@@ -121,11 +87,7 @@ impl Machine {
     }
 
     /// The secrets that the plugin declares, without values.
-    pub async fn secrets(
-        &self,
-        merchant: &MerchantId,
-        plugin: &PluginId,
-    ) -> Result<Vec<SecretStatus>, Error> {
+    pub async fn secrets(&self, merchant: &MerchantId, plugin: &PluginId) -> Result<Vec<SecretStatus>, Error> {
         let specs = self.declared_secrets(merchant, plugin).await?;
         let state = self.merchant(merchant).await?;
         let view = self.parts.store.begin().await?;

@@ -12,10 +12,7 @@ use crate::records::PluginUsage;
 impl Machine {
     /// What each plugin used since the process started.
     pub fn usage(&self) -> BTreeMap<(MerchantId, PluginId), PluginUsage> {
-        self.usage
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn count_usage(
@@ -33,9 +30,7 @@ impl Machine {
         };
         let merchant = &invocation.merchant.id;
         let mut usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = usage
-            .entry((merchant.clone(), invocation.plugin.clone()))
-            .or_default();
+        let entry = usage.entry((merchant.clone(), invocation.plugin.clone())).or_default();
         entry.invocations += 1;
         entry.conflicts += u64::from(conflicts);
         entry.failures += u64::from(failed);

@@ -91,21 +91,13 @@ impl Board {
     /// Forgets the lanes of a merchant that `keep` does not want.
     pub(crate) fn retain(&self, merchant: &MerchantId, keep: impl Fn(&LaneKind) -> bool) {
         let mut state = self.state();
-        state
-            .lanes
-            .retain(|lane, _| lane.merchant != *merchant || keep(&lane.kind));
-        state
-            .left
-            .retain(|lane, _| lane.merchant != *merchant || keep(&lane.kind));
+        state.lanes.retain(|lane, _| lane.merchant != *merchant || keep(&lane.kind));
+        state.left.retain(|lane, _| lane.merchant != *merchant || keep(&lane.kind));
     }
 
     /// A slot was left running.
     pub(crate) fn leave(&self, lane: Lane, slot: Slot, due_ms: u64) {
-        if self
-            .state()
-            .busy
-            .contains(&(lane.clone(), Target::Slot(slot.clone())))
-        {
+        if self.state().busy.contains(&(lane.clone(), Target::Slot(slot.clone()))) {
             return;
         }
         self.leave_own(lane, slot, due_ms);
@@ -113,23 +105,15 @@ impl Board {
 
     /// As [`Board::leave`], by whoever runs it now.
     pub(crate) fn leave_own(&self, lane: Lane, slot: Slot, due_ms: u64) {
-        self.state()
-            .left
-            .entry(lane.clone())
-            .or_default()
-            .insert(slot, due_ms);
+        self.state().left.entry(lane.clone()).or_default().insert(slot, due_ms);
         self.hint(lane, due_ms);
     }
 
     /// The lanes worth looking at, each once, beginning after the one served last; they are marked as looked at.
     pub(crate) fn take_due(&self, now_ms: u64) -> Vec<Lane> {
         let mut state = self.state();
-        let mut due: Vec<Lane> = state
-            .lanes
-            .iter()
-            .filter(|(_, due_ms)| **due_ms <= now_ms)
-            .map(|(lane, _)| lane.clone())
-            .collect();
+        let mut due: Vec<Lane> =
+            state.lanes.iter().filter(|(_, due_ms)| **due_ms <= now_ms).map(|(lane, _)| lane.clone()).collect();
         if let Some(served) = &state.served {
             let split = due.partition_point(|lane| lane <= served);
             due.rotate_left(split);
@@ -153,27 +137,13 @@ impl Board {
         let Some(left) = state.left.get(lane) else {
             return (Vec::new(), None);
         };
-        let due = left
-            .iter()
-            .filter(|(_, due_ms)| **due_ms <= now_ms)
-            .map(|(slot, _)| slot.clone())
-            .collect();
-        (
-            due,
-            left.values()
-                .filter(|due_ms| **due_ms > now_ms)
-                .min()
-                .copied(),
-        )
+        let due = left.iter().filter(|(_, due_ms)| **due_ms <= now_ms).map(|(slot, _)| slot.clone()).collect();
+        (due, left.values().filter(|due_ms| **due_ms > now_ms).min().copied())
     }
 
     pub(crate) fn busy_in(&self, lane: &Lane) -> usize {
         let first = (lane.clone(), Target::Queue(String::new()));
-        self.state()
-            .busy
-            .range(first..)
-            .take_while(|(busy, _)| busy == lane)
-            .count()
+        self.state().busy.range(first..).take_while(|(busy, _)| busy == lane).count()
     }
 
     pub(crate) fn is_busy(&self, lane: &Lane, target: &Target) -> bool {
@@ -181,12 +151,7 @@ impl Board {
     }
 
     /// Hands a piece of work out, unless it is out already.
-    pub(crate) fn claim(
-        self: &Arc<Self>,
-        lane: &Lane,
-        target: Target,
-        marker_ms: Option<u64>,
-    ) -> Option<WorkItem> {
+    pub(crate) fn claim(self: &Arc<Self>, lane: &Lane, target: Target, marker_ms: Option<u64>) -> Option<WorkItem> {
         let mut state = self.state();
         if !state.busy.insert((lane.clone(), target.clone())) {
             return None;
@@ -198,22 +163,11 @@ impl Board {
             }
         }
         state.served = Some(lane.clone());
-        Some(WorkItem {
-            lane: lane.clone(),
-            target,
-            marker_ms,
-            revisit_ms: 0,
-            board: self.clone(),
-        })
+        Some(WorkItem { lane: lane.clone(), target, marker_ms, revisit_ms: 0, board: self.clone() })
     }
 
     pub(crate) fn next_due_ms(&self) -> Option<u64> {
-        self.state()
-            .lanes
-            .values()
-            .filter(|due_ms| **due_ms < u64::MAX)
-            .min()
-            .copied()
+        self.state().lanes.values().filter(|due_ms| **due_ms < u64::MAX).min().copied()
     }
 
     pub(crate) fn generation(&self) -> u64 {
@@ -227,11 +181,7 @@ impl Board {
             if state.generation > generation {
                 return Poll::Ready(());
             }
-            if !state
-                .wakers
-                .iter()
-                .any(|waker| waker.will_wake(context.waker()))
-            {
+            if !state.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
                 state.wakers.push(context.waker().clone());
             }
             Poll::Pending
@@ -272,10 +222,7 @@ impl WorkItem {
 
 impl Drop for WorkItem {
     fn drop(&mut self) {
-        self.board
-            .state()
-            .busy
-            .remove(&(self.lane.clone(), self.target.clone()));
+        self.board.state().busy.remove(&(self.lane.clone(), self.target.clone()));
         // Whatever became of it, the lane is worth another look: there may be more, or it was not done.
         self.board.hint(self.lane.clone(), self.revisit_ms);
     }

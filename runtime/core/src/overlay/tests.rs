@@ -70,8 +70,12 @@ fn op() -> impl Strategy<Value = Op> {
         (0_u8..12).prop_map(Op::Delete),
         (0_u8..12, proptest::option::of(0_u8..14), any::<bool>(), 1_usize..6)
             .prop_map(|(start, end, reverse, limit)| Op::Scan { start, end, reverse, limit }),
-        (0_u8..3, -4_i64..4, bound(), bound())
-            .prop_map(|(counter, delta, min, max)| Op::Add { counter, delta, min, max }),
+        (0_u8..3, -4_i64..4, bound(), bound()).prop_map(|(counter, delta, min, max)| Op::Add {
+            counter,
+            delta,
+            min,
+            max
+        }),
         (0_u8..3).prop_map(Op::CounterGet),
         (0_u8..3, -6_i64..6).prop_map(|(counter, threshold)| Op::AtLeast(counter, threshold)),
         Just(Op::Mark),
@@ -241,7 +245,10 @@ fn apply(commit: &Commit, before: &Rows, now: &Rows) -> Option<Rows> {
 /// Counters that are 0 are as good as absent.
 fn normal(rows: &Rows) -> Rows {
     let zero = 0_i64.to_be_bytes();
-    rows.iter().filter(|(key, value)| key[0] != b'c' || value[..] != zero).map(|(k, v)| (k.clone(), v.clone())).collect()
+    rows.iter()
+        .filter(|(key, value)| key[0] != b'c' || value[..] != zero)
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect()
 }
 
 fn rows() -> impl Strategy<Value = Rows> {

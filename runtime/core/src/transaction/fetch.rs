@@ -9,9 +9,7 @@ use url::Url;
 
 use super::{Exchange, ExchangeError, Outside, Transaction};
 use crate::effects::{OutboundContext, OutboundError, OutboundRequest, OutboundResponse};
-use crate::limits::{
-    OUTBOUND_REQUEST_BODY_BYTES_MAX, OUTBOUND_REQUESTS_MAX, OUTBOUND_TIMEOUT_MS_MAX,
-};
+use crate::limits::{OUTBOUND_REQUEST_BODY_BYTES_MAX, OUTBOUND_REQUESTS_MAX, OUTBOUND_TIMEOUT_MS_MAX};
 use crate::revision::matches_host;
 
 /// Methods that may go out.
@@ -22,10 +20,7 @@ const HEADER_BYTES_MAX: usize = 32 * 1024;
 
 impl Transaction {
     /// Grant, budget, journal, then the exchange. Replays what the journal has.
-    pub async fn fetch(
-        &mut self,
-        request: OutboundRequest,
-    ) -> Result<OutboundResponse, OutboundError> {
+    pub async fn fetch(&mut self, request: OutboundRequest) -> Result<OutboundResponse, OutboundError> {
         let (outside, exchange) = self.prepare(request)?;
         match outside.exchange(self.installed(), exchange).await {
             Ok(response) => Ok(response),
@@ -40,10 +35,7 @@ impl Transaction {
     }
 
     /// Everything that can be checked before anything goes out.
-    fn prepare(
-        &mut self,
-        request: OutboundRequest,
-    ) -> Result<(Arc<dyn Outside>, Exchange), OutboundError> {
+    fn prepare(&mut self, request: OutboundRequest) -> Result<(Arc<dyn Outside>, Exchange), OutboundError> {
         let Some(outside) = self.outside.clone() else {
             return Err(OutboundError::Denied(
                 "this invocation may not reach other servers; only jobs and routes that declare `outbound` may"
@@ -104,33 +96,21 @@ impl Transaction {
     }
 
     /// The secrets that the request names as `{secret:NAME}`.
-    fn secrets_in(
-        &self,
-        request: &OutboundRequest,
-    ) -> Result<Vec<(String, String)>, OutboundError> {
+    fn secrets_in(&self, request: &OutboundRequest) -> Result<Vec<(String, String)>, OutboundError> {
         let mut names = BTreeSet::new();
         for (_, value) in &request.headers {
             names.extend(placeholders(value));
         }
         let form = request.headers.iter().any(|(name, value)| {
-            name == "content-type"
-                && value
-                    .trim_start()
-                    .starts_with("application/x-www-form-urlencoded")
+            name == "content-type" && value.trim_start().starts_with("application/x-www-form-urlencoded")
         });
-        let body = if form {
-            String::from_utf8_lossy(&request.body).into_owned()
-        } else {
-            String::new()
-        };
+        let body = if form { String::from_utf8_lossy(&request.body).into_owned() } else { String::new() };
         names.extend(placeholders(&body));
         names
             .into_iter()
             .map(|name| match self.secret(&name) {
                 Ok(Some(value)) => Ok((name, value.as_ref().to_owned())),
-                Ok(None) => Err(OutboundError::Invalid(format!(
-                    "secret `{name}` is not set; set it and try again"
-                ))),
+                Ok(None) => Err(OutboundError::Invalid(format!("secret `{name}` is not set; set it and try again"))),
                 Err(error) => Err(OutboundError::Invalid(error.to_string())),
             })
             .collect()
@@ -138,21 +118,14 @@ impl Transaction {
 }
 
 fn placeholders(text: &str) -> Vec<String> {
-    text.split("{secret:")
-        .skip(1)
-        .filter_map(|rest| rest.split_once('}'))
-        .map(|(name, _)| name.to_owned())
-        .collect()
+    text.split("{secret:").skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name.to_owned()).collect()
 }
 
 fn check_request(mut request: OutboundRequest) -> Result<(OutboundRequest, Url), OutboundError> {
     let invalid = |message: String| Err(OutboundError::Invalid(message));
     if !METHODS.contains(&request.method.as_str()) {
         let shown: String = request.method.chars().take(20).collect();
-        return invalid(format!(
-            "method `{shown}` is not one of {}",
-            METHODS.join(", ")
-        ));
+        return invalid(format!("method `{shown}` is not one of {}", METHODS.join(", ")));
     }
     if request.body.len() > OUTBOUND_REQUEST_BODY_BYTES_MAX {
         return invalid(format!(
@@ -161,32 +134,19 @@ fn check_request(mut request: OutboundRequest) -> Result<(OutboundRequest, Url),
         ));
     }
     if request.timeout_ms == 0 || request.timeout_ms > OUTBOUND_TIMEOUT_MS_MAX {
-        return invalid(format!(
-            "a time-out is 1 to {OUTBOUND_TIMEOUT_MS_MAX} ms, not {}",
-            request.timeout_ms
-        ));
+        return invalid(format!("a time-out is 1 to {OUTBOUND_TIMEOUT_MS_MAX} ms, not {}", request.timeout_ms));
     }
-    let bytes: usize = request
-        .headers
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
+    let bytes: usize = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
     if request.headers.len() > HEADERS_MAX || bytes > HEADER_BYTES_MAX {
-        return invalid(format!(
-            "at most {HEADERS_MAX} headers of {HEADER_BYTES_MAX} bytes together"
-        ));
+        return invalid(format!("at most {HEADERS_MAX} headers of {HEADER_BYTES_MAX} bytes together"));
     }
     for (name, value) in &mut request.headers {
         name.make_ascii_lowercase();
-        let legal = !name.is_empty()
-            && name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+        let legal =
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
         if !legal || value.bytes().any(|b| b < 0x20 && b != b'\t' || b == 0x7f) {
             let shown: String = name.chars().take(60).collect();
-            return invalid(format!(
-                "header `{shown}` has characters that headers cannot have"
-            ));
+            return invalid(format!("header `{shown}` has characters that headers cannot have"));
         }
     }
     let url = match Url::parse(&request.url) {
@@ -197,10 +157,7 @@ fn check_request(mut request: OutboundRequest) -> Result<(OutboundRequest, Url),
         return invalid("the URL must be absolute, with https and a host".to_owned());
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return invalid(
-            "the URL must not carry a user name or password; use a header with {secret:NAME}"
-                .to_owned(),
-        );
+        return invalid("the URL must not carry a user name or password; use a header with {secret:NAME}".to_owned());
     }
     Ok((request, url))
 }
@@ -238,45 +195,25 @@ mod tests {
 
     #[test]
     fn urls_that_are_refused() {
-        for url in [
-            "",
-            "/relative",
-            "ftp://a.example/x",
-            "https://user:word@a.example/",
-            "https://",
-            "data:text/plain,x",
-        ] {
-            assert!(
-                matches!(check_request(request(url)), Err(OutboundError::Invalid(_))),
-                "{url}"
-            );
+        for url in
+            ["", "/relative", "ftp://a.example/x", "https://user:word@a.example/", "https://", "data:text/plain,x"]
+        {
+            assert!(matches!(check_request(request(url)), Err(OutboundError::Invalid(_))), "{url}");
         }
         assert!(check_request(request("https://a.example/x?y")).is_ok());
     }
 
     #[test]
     fn headers_cannot_be_smuggled() {
-        for (name, value) in [
-            ("a b", "x"),
-            ("a", "x\r\nb: y"),
-            ("", "x"),
-            ("a:", "x"),
-            ("a", "\u{0}"),
-        ] {
+        for (name, value) in [("a b", "x"), ("a", "x\r\nb: y"), ("", "x"), ("a:", "x"), ("a", "\u{0}")] {
             let mut bad = request("https://a.example/");
             bad.headers.push((name.into(), value.into()));
-            assert!(
-                matches!(check_request(bad), Err(OutboundError::Invalid(_))),
-                "{name:?}: {value:?}"
-            );
+            assert!(matches!(check_request(bad), Err(OutboundError::Invalid(_))), "{name:?}: {value:?}");
         }
     }
 
     #[test]
     fn placeholders_are_found() {
-        assert_eq!(
-            placeholders("Bearer {secret:token} {secret:b} {secret:open"),
-            ["token", "b"]
-        );
+        assert_eq!(placeholders("Bearer {secret:token} {secret:b} {secret:open"), ["token", "b"]);
     }
 }

@@ -9,20 +9,11 @@ use crate::queueing::{self, NewJob, derived_id};
 
 impl Transaction {
     /// Emits an event; it exists when the invocation commits. Returns its id.
-    pub fn emit(
-        &mut self,
-        event_type: &str,
-        key: &str,
-        payload: &str,
-    ) -> Result<String, OperationError> {
+    pub fn emit(&mut self, event_type: &str, key: &str, payload: &str) -> Result<String, OperationError> {
         let spec = &self.installed().spec;
-        if !spec.emits.iter().any(|declared| declared == event_type)
-        {
+        if !spec.emits.iter().any(|declared| declared == event_type) {
             let shown: String = event_type.chars().take(120).collect();
-            let message = format!(
-                "plugin `{}` does not declare under `events.emits` the type `{shown}`",
-                spec.id
-            );
+            let message = format!("plugin `{}` does not declare under `events.emits` the type `{shown}`", spec.id);
             return Err(OperationError::Invalid(message));
         }
         check_key("an event key", key)?;
@@ -59,22 +50,10 @@ impl Transaction {
         self.consume(|used, limits| take(&mut used.jobs, 1, limits.jobs, "jobs"))?;
         let id = derived_id(&self.invocation, "job", self.job_ordinal);
         self.job_ordinal += 1;
-        let new = NewJob {
-            id: id.clone(),
-            key: key.map(str::to_owned),
-            payload: payload.to_owned(),
-            due_ms,
-        };
+        let new = NewJob { id: id.clone(), key: key.map(str::to_owned), payload: payload.to_owned(), due_ms };
         let plugin = self.plugin().clone();
-        let queued = queueing::enqueue(
-            &mut self.overlay,
-            &self.merchant,
-            &plugin,
-            name,
-            new,
-            self.now_ms,
-        )
-        .map_err(|error| OperationError::Invalid(error.to_string()))?;
+        let queued = queueing::enqueue(&mut self.overlay, &self.merchant, &plugin, name, new, self.now_ms)
+            .map_err(|error| OperationError::Invalid(error.to_string()))?;
         self.queued.push(queued);
         Ok(id)
     }
@@ -90,39 +69,24 @@ impl Transaction {
     }
 
     fn check_job_name(&self, name: &str) -> Result<(), OperationError> {
-        if self
-            .installed()
-            .spec
-            .jobs
-            .iter()
-            .any(|job| job.name == name)
-        {
+        if self.installed().spec.jobs.iter().any(|job| job.name == name) {
             return Ok(());
         }
         let shown: String = name.chars().take(80).collect();
-        Err(OperationError::Invalid(format!(
-            "plugin `{}` does not declare the job `{shown}`",
-            self.plugin()
-        )))
+        Err(OperationError::Invalid(format!("plugin `{}` does not declare the job `{shown}`", self.plugin())))
     }
 }
 
 fn check_key(what: &str, key: &str) -> Result<(), OperationError> {
     if key.is_empty() || key.len() > EVENT_KEY_BYTES_MAX {
-        return Err(OperationError::Invalid(format!(
-            "{what} has 1 to {EVENT_KEY_BYTES_MAX} bytes, not {}",
-            key.len()
-        )));
+        return Err(OperationError::Invalid(format!("{what} has 1 to {EVENT_KEY_BYTES_MAX} bytes, not {}", key.len())));
     }
     Ok(())
 }
 
 fn check_payload(payload: &str) -> Result<(), OperationError> {
     if payload.len() > PAYLOAD_BYTES_MAX {
-        let message = format!(
-            "a payload of {} bytes is larger than {PAYLOAD_BYTES_MAX}",
-            payload.len()
-        );
+        let message = format!("a payload of {} bytes is larger than {PAYLOAD_BYTES_MAX}", payload.len());
         return Err(OperationError::Invalid(message));
     }
     serde_json::from_str::<IgnoredAny>(payload)

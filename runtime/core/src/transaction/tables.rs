@@ -4,8 +4,7 @@ use super::{OperationError, TableEntry, Transaction, take};
 use crate::ids::PluginId;
 use crate::keys::{self, KeyBuilder, Space, prefix_range};
 use crate::limits::{
-    GET_MANY_KEYS_MAX, KEY_BYTES_MAX, SCAN_BYTES_MAX, SCAN_ENTRIES_MAX, TABLE_NAME_BYTES_MAX,
-    VALUE_BYTES_MAX,
+    GET_MANY_KEYS_MAX, KEY_BYTES_MAX, SCAN_BYTES_MAX, SCAN_ENTRIES_MAX, TABLE_NAME_BYTES_MAX, VALUE_BYTES_MAX,
 };
 use crate::overlay::Addition;
 use crate::store::{Key, KeyRange, Value};
@@ -20,22 +19,13 @@ impl Transaction {
     }
 
     /// The values at `keys`, in their order.
-    pub async fn get_many(
-        &mut self,
-        table: &str,
-        keys: &[Vec<u8>],
-    ) -> Result<Vec<Option<Value>>, OperationError> {
+    pub async fn get_many(&mut self, table: &str, keys: &[Vec<u8>]) -> Result<Vec<Option<Value>>, OperationError> {
         if keys.len() > GET_MANY_KEYS_MAX {
-            let message = format!(
-                "at most {GET_MANY_KEYS_MAX} keys at a time, not {}",
-                keys.len()
-            );
+            let message = format!("at most {GET_MANY_KEYS_MAX} keys at a time, not {}", keys.len());
             return Err(OperationError::Invalid(message));
         }
-        let keys: Vec<Key> = keys
-            .iter()
-            .map(|key| self.table_key(Space::Value, table, key))
-            .collect::<Result<_, _>>()?;
+        let keys: Vec<Key> =
+            keys.iter().map(|key| self.table_key(Space::Value, table, key)).collect::<Result<_, _>>()?;
         self.consume(|used, limits| take(&mut used.reads, keys.len(), limits.reads, "reads"))?;
         let result = self.overlay.get_many(&keys).await;
         self.store_result(result)
@@ -51,17 +41,12 @@ impl Transaction {
         limit: u32,
     ) -> Result<Vec<TableEntry>, OperationError> {
         if limit == 0 || limit > SCAN_ENTRIES_MAX {
-            return Err(OperationError::Invalid(format!(
-                "a scan's limit is 1 to {SCAN_ENTRIES_MAX}, not {limit}"
-            )));
+            return Err(OperationError::Invalid(format!("a scan's limit is 1 to {SCAN_ENTRIES_MAX}, not {limit}")));
         }
         for bound in [start, end].into_iter().flatten() {
             // The successor of the longest key is a legal bound.
             if bound.len() > KEY_BYTES_MAX + 1 {
-                let message = format!(
-                    "a bound of {} bytes is longer than a key may be ({KEY_BYTES_MAX})",
-                    bound.len()
-                );
+                let message = format!("a bound of {} bytes is longer than a key may be ({KEY_BYTES_MAX})", bound.len());
                 return Err(OperationError::Invalid(message));
             }
         }
@@ -73,19 +58,12 @@ impl Transaction {
             end: end.map_or(whole.end, |end| Some(base.clone().rest(end).key())),
         };
         self.consume(|used, limits| take(&mut used.reads, 1, limits.reads, "reads"))?;
-        let result = self
-            .overlay
-            .scan(&range, reverse, limit as usize, SCAN_BYTES_MAX)
-            .await;
+        let result = self.overlay.scan(&range, reverse, limit as usize, SCAN_BYTES_MAX).await;
         let found = self.store_result(result)?;
         if found.too_large {
-            return Err(OperationError::Limit(format!(
-                "bytes of one scan ({SCAN_BYTES_MAX}); ask for fewer entries"
-            )));
+            return Err(OperationError::Limit(format!("bytes of one scan ({SCAN_BYTES_MAX}); ask for fewer entries")));
         }
-        self.consume(|used, limits| {
-            take(&mut used.reads, found.entries.len(), limits.reads, "reads")
-        })?;
+        self.consume(|used, limits| take(&mut used.reads, found.entries.len(), limits.reads, "reads"))?;
         Ok(found
             .entries
             .into_iter()
@@ -96,10 +74,7 @@ impl Transaction {
     /// Writes `value` at `key`.
     pub fn put(&mut self, table: &str, key: &[u8], value: Vec<u8>) -> Result<(), OperationError> {
         if value.len() > VALUE_BYTES_MAX {
-            let message = format!(
-                "a value of {} bytes is larger than {VALUE_BYTES_MAX}",
-                value.len()
-            );
+            let message = format!("a value of {} bytes is larger than {VALUE_BYTES_MAX}", value.len());
             return Err(OperationError::Invalid(message));
         }
         let full = self.table_key(Space::Value, table, key)?;
@@ -143,12 +118,7 @@ impl Transaction {
     }
 
     /// Whether the counter, own additions included, is at least `threshold`.
-    pub async fn counter_at_least(
-        &mut self,
-        table: &str,
-        key: &[u8],
-        threshold: i64,
-    ) -> Result<bool, OperationError> {
+    pub async fn counter_at_least(&mut self, table: &str, key: &[u8], threshold: i64) -> Result<bool, OperationError> {
         let full = self.table_key(Space::Counter, table, key)?;
         self.consume(|used, limits| take(&mut used.reads, 1, limits.reads, "reads"))?;
         let result = self.overlay.counter_at_least(&full, threshold).await;
@@ -159,10 +129,7 @@ impl Transaction {
         self.consume(|used, limits| {
             let total = used.write_bytes.saturating_add(bytes as u64);
             if total > limits.write_bytes {
-                return Err(OperationError::Limit(format!(
-                    "bytes written ({})",
-                    limits.write_bytes
-                )));
+                return Err(OperationError::Limit(format!("bytes written ({})", limits.write_bytes)));
             }
             take(&mut used.writes, 1, limits.writes, "writes")?;
             used.write_bytes = total;
@@ -178,10 +145,7 @@ impl Transaction {
 
     fn table_key(&self, space: Space, table: &str, key: &[u8]) -> Result<Key, OperationError> {
         if key.is_empty() || key.len() > KEY_BYTES_MAX {
-            return Err(OperationError::Invalid(format!(
-                "a key has 1 to {KEY_BYTES_MAX} bytes, not {}",
-                key.len()
-            )));
+            return Err(OperationError::Invalid(format!("a key has 1 to {KEY_BYTES_MAX} bytes, not {}", key.len())));
         }
         Ok(self.table_base(space, table)?.rest(key).key())
     }

@@ -15,42 +15,58 @@ fn emitting() -> Bench {
     let mut subscriber = plugin("s");
     subscriber.spec.subscribes = vec!["test.p.*".into()];
     let bench = Bench::new([plugin("p"), subscriber]);
-    bench.scripts.set("p", script!(|call, tx| {
-        let Call::Http(request) = call else { panic!() };
-        for part in request.path.trim_start_matches('/').split(',') {
-            let (key, payload) = part.split_once(':').unwrap();
-            tx.emit("test.p.said", key, payload).unwrap();
-        }
-        ok("")
-    }));
+    bench.scripts.set(
+        "p",
+        script!(|call, tx| {
+            let Call::Http(request) = call else { panic!() };
+            for part in request.path.trim_start_matches('/').split(',') {
+                let (key, payload) = part.split_once(':').unwrap();
+                tx.emit("test.p.said", key, payload).unwrap();
+            }
+            ok("")
+        }),
+    );
     bench
 }
 
 /// `s` appends what it hears to a row per key.
 fn hearing(bench: &Bench, fails: impl Fn(&str, &str, u32) -> Option<ExecutionError> + Send + Sync + 'static) {
     let fails = Arc::new(fails);
-    bench.scripts.set("s", script!([fails] |call, tx| {
-        match call {
-            Call::Event(event, attempt) => {
-                let mut heard = tx.get("heard", event.key.as_bytes()).await.unwrap().map_or(Vec::new(), |v| v.to_vec());
-                pause().await;
-                heard.extend_from_slice(event.payload.as_bytes());
-                tx.put("heard", event.key.as_bytes(), heard).unwrap();
-                match fails(&event.key, &event.payload, attempt) {
-                    Some(error) => Err(error),
-                    None => Ok(Reply::Done),
+    bench.scripts.set(
+        "s",
+        script!(
+            [fails] | call,
+            tx | {
+                match call {
+                    Call::Event(event, attempt) => {
+                        let mut heard =
+                            tx.get("heard", event.key.as_bytes()).await.unwrap().map_or(Vec::new(), |v| v.to_vec());
+                        pause().await;
+                        heard.extend_from_slice(event.payload.as_bytes());
+                        tx.put("heard", event.key.as_bytes(), heard).unwrap();
+                        match fails(&event.key, &event.payload, attempt) {
+                            Some(error) => Err(error),
+                            None => Ok(Reply::Done),
+                        }
+                    }
+                    _ => {
+                        let all = tx.scan("heard", None, None, false, 100).await.unwrap();
+                        let all: Vec<String> = all
+                            .into_iter()
+                            .map(|(key, value)| {
+                                format!(
+                                    "{}={}",
+                                    String::from_utf8(key).unwrap(),
+                                    String::from_utf8(value.to_vec()).unwrap()
+                                )
+                            })
+                            .collect();
+                        ok(all.join(" "))
+                    }
                 }
             }
-            _ => {
-                let all = tx.scan("heard", None, None, false, 100).await.unwrap();
-                let all: Vec<String> = all
-                    .into_iter()
-                    .map(|(key, value)| format!("{}={}", String::from_utf8(key).unwrap(), String::from_utf8(value.to_vec()).unwrap()))
-                    .collect();
-                ok(all.join(" "))
-            }
-        }
-    }));
+        ),
+    );
 }
 
 #[test]
@@ -63,7 +79,9 @@ fn events_arrive_once_and_in_order_per_key_whatever_the_store_does() {
         }
         bench.store.set_faults(Faults { conflicts: 150, unknown: 100, unavailable: 50, too_old: 50 }, seed);
         for _ in 0..200 {
-            let Ok(items) = block_on(bench.machine.due_work(bench.clock.now_ms.load(Ordering::Relaxed), 4)) else { continue };
+            let Ok(items) = block_on(bench.machine.due_work(bench.clock.now_ms.load(Ordering::Relaxed), 4)) else {
+                continue;
+            };
             let runs = items.into_iter().map(|item| Box::pin(bench.machine.run(item)) as _).collect();
             interleave(seed, runs);
             bench.pass(400);
@@ -93,7 +111,8 @@ fn a_failing_key_blocks_only_itself_and_goes_to_the_dead_letters_in_the_end() {
     let broken = Arc::new(AtomicBool::new(true));
     let fails = broken.clone();
     hearing(&bench, move |key, payload, _| {
-        (key == "bad" && payload == "1" && fails.load(Ordering::Relaxed)).then(|| ExecutionError::Retry("not yet".into()))
+        (key == "bad" && payload == "1" && fails.load(Ordering::Relaxed))
+            .then(|| ExecutionError::Retry("not yet".into()))
     });
     bench.get("p", "/bad:1,bad:2,good:1");
     assert_eq!(bench.settle(), [WorkOutcome::Retried, WorkOutcome::Done]);
@@ -237,5 +256,7 @@ fn many_keys_are_delivered_side_by_side_by_the_pump() {
         .map(|part| part.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).unwrap())
         .collect();
     assert_eq!(heard.len(), 30);
-    assert!(heard.iter().all(|(key, value)| value.len() == if ["k0", "k1", "k2"].contains(&key.as_str()) { 12 } else { 2 }));
+    assert!(
+        heard.iter().all(|(key, value)| value.len() == if ["k0", "k1", "k2"].contains(&key.as_str()) { 12 } else { 2 })
+    );
 }

@@ -22,26 +22,34 @@ fn fetching(fails: impl Fn(u32) -> bool + Send + Sync + 'static) -> (Bench, Jour
     let bench = Bench::new([plugin("p")]);
     let (seen, fails): (Journal<String>, _) = (Arc::default(), Arc::new(fails));
     let noted = seen.clone();
-    bench.scripts.set("p", script!([noted, fails] |call, tx| {
-        match call {
-            Call::Http(_) => {
-                tx.enqueue("work", Some("k"), "{}", 0).await.unwrap();
-                ok("")
-            }
-            Call::Job(job) => {
-                tx.get("rows", b"n").await.unwrap();
-                let mut bodies = Vec::new();
-                for n in 0..2 {
-                    let answer = tx.fetch(request(&format!("{URL}/{n}"))).await;
-                    bodies.push(answer.map_or_else(|error| error.to_string(), |r| String::from_utf8(r.body).unwrap()));
+    bench.scripts.set(
+        "p",
+        script!(
+            [noted, fails] | call,
+            tx | {
+                match call {
+                    Call::Http(_) => {
+                        tx.enqueue("work", Some("k"), "{}", 0).await.unwrap();
+                        ok("")
+                    }
+                    Call::Job(job) => {
+                        tx.get("rows", b"n").await.unwrap();
+                        let mut bodies = Vec::new();
+                        for n in 0..2 {
+                            let answer = tx.fetch(request(&format!("{URL}/{n}"))).await;
+                            bodies.push(
+                                answer.map_or_else(|error| error.to_string(), |r| String::from_utf8(r.body).unwrap()),
+                            );
+                        }
+                        noted.lock().unwrap().push(bodies.join(" "));
+                        tx.put("rows", b"n", b"1".to_vec()).unwrap();
+                        if fails(job.attempt) { Err(ExecutionError::Retry("again".into())) } else { Ok(Reply::Done) }
+                    }
+                    _ => panic!(),
                 }
-                noted.lock().unwrap().push(bodies.join(" "));
-                tx.put("rows", b"n", b"1".to_vec()).unwrap();
-                if fails(job.attempt) { Err(ExecutionError::Retry("again".into())) } else { Ok(Reply::Done) }
             }
-            _ => panic!(),
-        }
-    }));
+        ),
+    );
     (bench, seen)
 }
 
@@ -104,26 +112,30 @@ fn a_retry_asks_again_under_the_same_idempotency_key() {
 #[test]
 fn only_granted_hosts_and_only_where_it_is_allowed() {
     let bench = Bench::new([plugin("p")]);
-    bench.scripts.set("p", script!(|call, tx| {
-        let Call::Http(incoming) = call else { panic!() };
-        let urls = [URL, "https://evil.example.com/", "http://api.example.com/", "https://API.EXAMPLE.COM/x"];
-        let mut outcomes = Vec::new();
-        for url in urls {
-            outcomes.push(match tx.fetch(request(url)).await {
-                Ok(_) => "ok",
-                Err(OutboundError::Denied(_)) => "denied",
-                Err(_) => "other",
-            });
-        }
-        respond(if incoming.path == "/fail" { 500 } else { 200 }, outcomes.join(" "))
-    }));
+    bench.scripts.set(
+        "p",
+        script!(|call, tx| {
+            let Call::Http(incoming) = call else { panic!() };
+            let urls = [URL, "https://evil.example.com/", "http://api.example.com/", "https://API.EXAMPLE.COM/x"];
+            let mut outcomes = Vec::new();
+            for url in urls {
+                outcomes.push(match tx.fetch(request(url)).await {
+                    Ok(_) => "ok",
+                    Err(OutboundError::Denied(_)) => "denied",
+                    Err(_) => "other",
+                });
+            }
+            respond(if incoming.path == "/fail" { 500 } else { 200 }, outcomes.join(" "))
+        }),
+    );
     assert_eq!(bench.body("p", "/"), "denied denied denied denied");
     let mut context = bench.context();
     context.may_fetch = true;
     let answer = block_on(bench.ask("p", "/", context.clone())).unwrap();
     assert_eq!(answer.response.body, b"ok denied denied ok");
     assert_eq!(bench.server.requests.lock().unwrap().len(), 2);
-    let context_2 = kontor_core::records::RequestContext { invocation: kontor_core::ids::InvocationId::new("req/x"), ..context };
+    let context_2 =
+        kontor_core::records::RequestContext { invocation: kontor_core::ids::InvocationId::new("req/x"), ..context };
     assert_eq!(block_on(bench.ask("p", "/fail", context_2)).unwrap().response.status, 500);
     assert!(bench.store.keys().iter().all(|key| key[2] != 0x40), "no journal is left, whatever the answer");
 }
@@ -139,12 +151,15 @@ fn budgets_hold_requests_back() {
         burst: 1,
     }];
     let bench = Bench::new([worker]);
-    bench.scripts.set("p", script!(|_call, tx| {
-        let first = tx.fetch(request(URL)).await.is_ok();
-        let second = tx.fetch(request(URL)).await;
-        let free = tx.fetch(request("https://api.example.com/other")).await.is_ok();
-        ok(format!("{first} {second:?} {free}"))
-    }));
+    bench.scripts.set(
+        "p",
+        script!(|_call, tx| {
+            let first = tx.fetch(request(URL)).await.is_ok();
+            let second = tx.fetch(request(URL)).await;
+            let free = tx.fetch(request("https://api.example.com/other")).await.is_ok();
+            ok(format!("{first} {second:?} {free}"))
+        }),
+    );
     let mut context = bench.context();
     context.may_fetch = true;
     let answer = block_on(bench.ask("p", "/", context)).unwrap();
@@ -164,19 +179,22 @@ fn secrets_reach_the_outside_but_no_guest_that_was_not_granted_them() {
     block_on(set).unwrap();
     let undeclared = bench.machine.set_secret(&bench.merchant, &p, "other", SecretValue::new("x"));
     assert_eq!(block_on(undeclared).unwrap_err().code(), "secret-undeclared");
-    bench.scripts.set("p", script!(|_call, tx| {
-        assert!(!tx.secret_is_plain("token"), "asked for, but not granted");
-        assert_eq!(tx.secret("token").unwrap().as_deref(), Some("s3cret"));
-        assert_eq!(tx.secret("unset").unwrap(), None);
-        let mut with = request(URL);
-        with.headers.push(("Authorization".into(), "Bearer {secret:token}".into()));
-        tx.fetch(with.clone()).await.unwrap();
-        with.headers[0].1 = "{secret:unset}".into();
-        assert!(matches!(tx.fetch(with.clone()).await, Err(OutboundError::Invalid(_))));
-        with.headers[0].1 = "{secret:undeclared}".into();
-        assert!(matches!(tx.fetch(with).await, Err(OutboundError::Invalid(_))));
-        ok("")
-    }));
+    bench.scripts.set(
+        "p",
+        script!(|_call, tx| {
+            assert!(!tx.secret_is_plain("token"), "asked for, but not granted");
+            assert_eq!(tx.secret("token").unwrap().as_deref(), Some("s3cret"));
+            assert_eq!(tx.secret("unset").unwrap(), None);
+            let mut with = request(URL);
+            with.headers.push(("Authorization".into(), "Bearer {secret:token}".into()));
+            tx.fetch(with.clone()).await.unwrap();
+            with.headers[0].1 = "{secret:unset}".into();
+            assert!(matches!(tx.fetch(with.clone()).await, Err(OutboundError::Invalid(_))));
+            with.headers[0].1 = "{secret:undeclared}".into();
+            assert!(matches!(tx.fetch(with).await, Err(OutboundError::Invalid(_))));
+            ok("")
+        }),
+    );
     let mut context = bench.context();
     context.may_fetch = true;
     block_on(bench.ask("p", "/", context)).unwrap();
@@ -192,20 +210,26 @@ fn secrets_reach_the_outside_but_no_guest_that_was_not_granted_them() {
 fn what_fetches_in_the_exclusive_lane_does_not_stop_the_merchant() {
     let bench = Bench::new([plugin("p"), plugin("q")]);
     // Every execution of `p` reads what `q` changed meanwhile: it loses until it runs alone.
-    bench.scripts.set("p", script!(|_call, tx| {
-        let call = tx.enter(&id("q")).unwrap();
-        tx.get("rows", b"hot").await.unwrap();
-        tx.leave(call, true);
-        let answer: OutboundResponse = tx.fetch(request(URL)).await.unwrap();
-        for _ in 0..100 {
-            pause().await;
-        }
-        ok(answer.body)
-    }));
-    bench.scripts.set("q", script!(|_call, tx| {
-        tx.put("rows", b"hot", b"x".to_vec()).unwrap();
-        ok("")
-    }));
+    bench.scripts.set(
+        "p",
+        script!(|_call, tx| {
+            let call = tx.enter(&id("q")).unwrap();
+            tx.get("rows", b"hot").await.unwrap();
+            tx.leave(call, true);
+            let answer: OutboundResponse = tx.fetch(request(URL)).await.unwrap();
+            for _ in 0..100 {
+                pause().await;
+            }
+            ok(answer.body)
+        }),
+    );
+    bench.scripts.set(
+        "q",
+        script!(|_call, tx| {
+            tx.put("rows", b"hot", b"x".to_vec()).unwrap();
+            ok("")
+        }),
+    );
     let mut context = bench.context();
     context.may_fetch = true;
     let slow = async { vec![bench.ask("p", "/", context).await] }.boxed();

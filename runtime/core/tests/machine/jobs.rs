@@ -23,30 +23,36 @@ fn working(
     let bench = Bench::new([worker]);
     let (runs, end): (Runs, _) = (Arc::default(), Arc::new(end));
     let noted = runs.clone();
-    bench.scripts.set("p", script!([noted, end] |call, tx| {
-        match call {
-            Call::Http(request) => {
-                for part in request.path.trim_start_matches('/').split(',') {
-                    let mut parts = part.split(':');
-                    let (key, payload) = (parts.next().unwrap(), parts.next().unwrap());
-                    let due_ms = parts.next().map_or(0, |due| tx.now_ms() + due.parse::<u64>().unwrap());
-                    if payload == "cancel" {
-                        return ok(tx.cancel_job("work", key).await.unwrap().to_string());
+    bench.scripts.set(
+        "p",
+        script!(
+            [noted, end] | call,
+            tx | {
+                match call {
+                    Call::Http(request) => {
+                        for part in request.path.trim_start_matches('/').split(',') {
+                            let mut parts = part.split(':');
+                            let (key, payload) = (parts.next().unwrap(), parts.next().unwrap());
+                            let due_ms = parts.next().map_or(0, |due| tx.now_ms() + due.parse::<u64>().unwrap());
+                            if payload == "cancel" {
+                                return ok(tx.cancel_job("work", key).await.unwrap().to_string());
+                            }
+                            tx.enqueue("work", (!key.is_empty()).then_some(key), payload, due_ms).await.unwrap();
+                        }
+                        ok("")
                     }
-                    tx.enqueue("work", (!key.is_empty()).then_some(key), payload, due_ms).await.unwrap();
+                    Call::Job(job) => {
+                        let key = job.key.clone().unwrap_or_default();
+                        noted.lock().unwrap().push((key.clone(), job.payload.clone(), job.attempt, job.due_ms));
+                        tx.counter_add("runs", b"n", 1, None, None).await.unwrap();
+                        pause().await;
+                        end(&job.payload, job.attempt).map_or(Ok(Reply::Done), Err)
+                    }
+                    _ => panic!(),
                 }
-                ok("")
             }
-            Call::Job(job) => {
-                let key = job.key.clone().unwrap_or_default();
-                noted.lock().unwrap().push((key.clone(), job.payload.clone(), job.attempt, job.due_ms));
-                tx.counter_add("runs", b"n", 1, None, None).await.unwrap();
-                pause().await;
-                end(&job.payload, job.attempt).map_or(Ok(Reply::Done), Err)
-            }
-            _ => panic!(),
-        }
-    }));
+        ),
+    );
     (bench, runs)
 }
 
@@ -106,7 +112,13 @@ fn two_jobs_of_a_key_never_run_at_once_and_the_newer_comes_after() {
     let (bench, runs) = working(|_| {}, |_, _| None);
     bench.get("p", "/a:1");
     let now_ms = bench.clock.now_ms();
-    let find = || block_on(bench.machine.due_work(now_ms, 8)).unwrap().into_iter().filter(|item| item.describe().starts_with("job")).collect::<Vec<_>>();
+    let find = || {
+        block_on(bench.machine.due_work(now_ms, 8))
+            .unwrap()
+            .into_iter()
+            .filter(|item| item.describe().starts_with("job"))
+            .collect::<Vec<_>>()
+    };
     let mut items = find();
     assert_eq!(items.len(), 1);
     let running = Box::pin(bench.machine.run(items.remove(0)));
@@ -127,7 +139,8 @@ fn two_jobs_of_a_key_never_run_at_once_and_the_newer_comes_after() {
 fn a_failed_job_comes_back_with_backoff_and_ends_in_the_dead_letters() {
     let broken = Arc::new(AtomicBool::new(true));
     let fails = broken.clone();
-    let (bench, runs) = working(|_| {}, move |_, _| fails.load(Ordering::Relaxed).then(|| ExecutionError::Retry("no".into())));
+    let (bench, runs) =
+        working(|_| {}, move |_, _| fails.load(Ordering::Relaxed).then(|| ExecutionError::Retry("no".into())));
     bench.get("p", "/a:1");
     assert_eq!(bench.settle(), [WorkOutcome::Retried]);
     bench.pass(400);
@@ -174,7 +187,10 @@ fn permanent_failures_and_retry_after() {
 
     let (bench, runs_2) = {
         let tries = std::sync::atomic::AtomicU32::new(0);
-        working(|_| {}, move |_, _| (tries.fetch_add(1, Ordering::Relaxed) < 10).then_some(ExecutionError::RetryAfter(3_000)))
+        working(
+            |_| {},
+            move |_, _| (tries.fetch_add(1, Ordering::Relaxed) < 10).then_some(ExecutionError::RetryAfter(3_000)),
+        )
     };
     bench.get("p", "/a:1");
     for _ in 0..11 {
@@ -234,9 +250,12 @@ fn jobs_run_once_whatever_the_store_does() {
             bench.pass(400);
         }
         bench.store.set_faults(Faults::default(), 0);
-        bench.pass(10_000);
-        bench.settle();
-        assert_eq!(left_in_job_spaces(&bench), 0, "seed {seed}");
+        for _ in 0..4 {
+            bench.pass(10_000);
+            bench.settle();
+        }
+        let left: Vec<_> = bench.store.keys().into_iter().filter(|key| (0x30..=0x34).contains(&key[2])).collect();
+        assert!(left.is_empty(), "seed {seed}: {left:?}");
         // Executions may repeat; commits do not: the counter has one per job that ended well.
         let noted = runs.lock().unwrap();
         assert!((0..8).all(|n| noted.iter().any(|run| run.1 == n.to_string() && run.2 == 2)), "seed {seed}");
@@ -281,8 +300,12 @@ fn starts_keep_to_the_rate_budget() {
 #[test]
 fn schedules_fire_on_time_and_missed_fires_come_as_one() {
     let every_minute = |worker: &mut kontor_core::revision::InstalledPlugin| {
-        worker.spec.schedules =
-            vec![Schedule { name: "tick".into(), cron: "* * * * *".into(), time_zone: Some("Europe/Berlin".into()), job: "work".into() }];
+        worker.spec.schedules = vec![Schedule {
+            name: "tick".into(),
+            cron: "* * * * *".into(),
+            time_zone: Some("Europe/Berlin".into()),
+            job: "work".into(),
+        }];
     };
     let (bench, runs) = working(every_minute, |_, _| None);
     bench.settle();

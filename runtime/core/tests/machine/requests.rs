@@ -17,15 +17,18 @@ fn read(value: Option<kontor_core::store::Value>) -> u64 {
 
 /// `/add` reads, lets others run, writes one more; `/get` tells.
 fn counting(bench: &Bench) {
-    bench.scripts.set("p", script!(|call, tx| {
-        let Call::Http(request) = call else { panic!() };
-        let value = read(tx.get("rows", b"n").await.unwrap());
-        if request.path == "/add" {
-            pause().await;
-            tx.put("rows", b"n", (value + 1).to_string().into_bytes()).unwrap();
-        }
-        ok(value.to_string())
-    }));
+    bench.scripts.set(
+        "p",
+        script!(|call, tx| {
+            let Call::Http(request) = call else { panic!() };
+            let value = read(tx.get("rows", b"n").await.unwrap());
+            if request.path == "/add" {
+                pause().await;
+                tx.put("rows", b"n", (value + 1).to_string().into_bytes()).unwrap();
+            }
+            ok(value.to_string())
+        }),
+    );
 }
 
 #[test]
@@ -48,17 +51,20 @@ fn concurrent_requests_on_one_row_lose_nothing() {
 fn a_loser_under_constant_interference_runs_alone_and_wins() {
     let bench = Bench::new([plugin("p")]);
     // The slow one loses to whatever the others committed while it ran; alone, nobody can make it lose.
-    bench.scripts.set("p", script!(|call, tx| {
-        let Call::Http(request) = call else { panic!() };
-        if request.path == "/slow" {
-            tx.get("rows", b"hot").await.unwrap();
-            for _ in 0..200 {
-                pause().await;
+    bench.scripts.set(
+        "p",
+        script!(|call, tx| {
+            let Call::Http(request) = call else { panic!() };
+            if request.path == "/slow" {
+                tx.get("rows", b"hot").await.unwrap();
+                for _ in 0..200 {
+                    pause().await;
+                }
             }
-        }
-        tx.put("rows", b"hot", request.path.into_bytes()).unwrap();
-        ok("")
-    }));
+            tx.put("rows", b"hot", request.path.into_bytes()).unwrap();
+            ok("")
+        }),
+    );
     let slow = async { vec![bench.ask("p", "/slow", bench.context()).await] }.boxed();
     let blind = (0..4).map(|_| {
         async {
@@ -83,22 +89,26 @@ fn a_loser_under_constant_interference_runs_alone_and_wins() {
 fn a_hot_counter_conflicts_with_nobody_and_never_leaves_its_bounds() {
     for seed in 0..10 {
         let bench = Bench::new([plugin("p")]);
-        bench.scripts.set("p", script!(|call, tx| {
-            let Call::Http(request) = call else { panic!() };
-            match request.path.as_str() {
-                "/fill" => tx.counter_add("stock", b"x", 10, None, None).await.unwrap(),
-                "/left" => return ok(tx.counter_get("stock", b"x").await.unwrap().to_string()),
-                _ => match tx.counter_add("stock", b"x", -1, Some(0), None).await {
-                    Ok(()) => {}
-                    Err(OperationError::Bound) => return respond(409, "none left"),
-                    Err(error) => panic!("{error}"),
-                },
-            }
-            ok("")
-        }));
+        bench.scripts.set(
+            "p",
+            script!(|call, tx| {
+                let Call::Http(request) = call else { panic!() };
+                match request.path.as_str() {
+                    "/fill" => tx.counter_add("stock", b"x", 10, None, None).await.unwrap(),
+                    "/left" => return ok(tx.counter_get("stock", b"x").await.unwrap().to_string()),
+                    _ => match tx.counter_add("stock", b"x", -1, Some(0), None).await {
+                        Ok(()) => {}
+                        Err(OperationError::Bound) => return respond(409, "none left"),
+                        Err(error) => panic!("{error}"),
+                    },
+                }
+                ok("")
+            }),
+        );
         bench.get("p", "/fill");
         let asks = (0..200).map(|_| bench.ask("p", "/take", bench.context())).collect();
-        let taken = interleave(seed, asks).into_iter().filter(|answer| answer.as_ref().unwrap().response.status == 200).count();
+        let taken =
+            interleave(seed, asks).into_iter().filter(|answer| answer.as_ref().unwrap().response.status == 200).count();
         assert_eq!(taken, 10);
         assert_eq!(bench.body("p", "/left"), "0");
         let conflicts: u32 = bench.notes.invocations.lock().unwrap().iter().map(|report| report.conflicts).sum();
@@ -110,10 +120,13 @@ fn a_hot_counter_conflicts_with_nobody_and_never_leaves_its_bounds() {
 #[test]
 fn additions_far_from_their_bounds_execute_once() {
     let bench = Bench::new([plugin("p")]);
-    bench.scripts.set("p", script!(|_call, tx| {
-        tx.counter_add("stock", b"x", -1, Some(-1_000_000), None).await.unwrap();
-        ok("")
-    }));
+    bench.scripts.set(
+        "p",
+        script!(|_call, tx| {
+            tx.counter_add("stock", b"x", -1, Some(-1_000_000), None).await.unwrap();
+            ok("")
+        }),
+    );
     let asks = (0..300).map(|_| bench.ask("p", "/take", bench.context())).collect();
     assert!(interleave(5, asks).into_iter().all(|answer| answer.unwrap().executions == 1));
 }
@@ -123,14 +136,20 @@ fn an_execution_that_is_repeated_sees_the_same_time_and_randomness() {
     let bench = Bench::new([plugin("p")]);
     let seen: Journal<(u64, Vec<u8>)> = Arc::default();
     let (noted, clock) = (seen.clone(), bench.clock.clone());
-    bench.scripts.set("p", script!([noted, clock] |_call, tx| {
-        let random = tx.random(16).unwrap();
-        noted.lock().unwrap().push((tx.now_ms(), random));
-        clock.now_ms.fetch_add(5, Ordering::Relaxed);
-        tx.get("rows", b"n").await.unwrap();
-        tx.put("rows", b"n", vec![1]).unwrap();
-        ok("")
-    }));
+    bench.scripts.set(
+        "p",
+        script!(
+            [noted, clock] | _call,
+            tx | {
+                let random = tx.random(16).unwrap();
+                noted.lock().unwrap().push((tx.now_ms(), random));
+                clock.now_ms.fetch_add(5, Ordering::Relaxed);
+                tx.get("rows", b"n").await.unwrap();
+                tx.put("rows", b"n", vec![1]).unwrap();
+                ok("")
+            }
+        ),
+    );
     bench.store.set_faults(Faults { conflicts: 600, too_old: 100, ..Faults::default() }, 4);
     bench.get("p", "/");
     let seen = seen.lock().unwrap();
@@ -144,27 +163,31 @@ fn an_execution_that_is_repeated_sees_the_same_time_and_randomness() {
 fn a_trap_or_an_error_is_not_believed_before_what_was_read_is_validated() {
     let bench = Bench::new([plugin("p")]);
     // Between the two reads someone writes both rows: only a doomed execution sees them differ.
-    bench.scripts.set("p", script!(|call, tx| {
-        let Call::Http(request) = call else { panic!() };
-        if request.path == "/write" {
-            let n = read(tx.get("rows", b"a").await.unwrap()) + 1;
-            tx.put("rows", b"a", n.to_string().into_bytes()).unwrap();
-            tx.put("rows", b"b", n.to_string().into_bytes()).unwrap();
-            return ok("");
-        }
-        let a = tx.get("rows", b"a").await.unwrap();
-        pause().await;
-        pause().await;
-        let b = tx.get("rows", b"b").await.unwrap();
-        if a != b {
-            let plugin = tx.plugin().clone();
-            return Err(ExecutionError::Stopped { plugin, code: "trap", message: "a != b".into() });
-        }
-        ok("")
-    }));
+    bench.scripts.set(
+        "p",
+        script!(|call, tx| {
+            let Call::Http(request) = call else { panic!() };
+            if request.path == "/write" {
+                let n = read(tx.get("rows", b"a").await.unwrap()) + 1;
+                tx.put("rows", b"a", n.to_string().into_bytes()).unwrap();
+                tx.put("rows", b"b", n.to_string().into_bytes()).unwrap();
+                return ok("");
+            }
+            let a = tx.get("rows", b"a").await.unwrap();
+            pause().await;
+            pause().await;
+            let b = tx.get("rows", b"b").await.unwrap();
+            if a != b {
+                let plugin = tx.plugin().clone();
+                return Err(ExecutionError::Stopped { plugin, code: "trap", message: "a != b".into() });
+            }
+            ok("")
+        }),
+    );
     let mut executions = 0;
     for seed in 0..60 {
-        let asks = (0..12).map(|n| bench.ask("p", if n % 2 == 0 { "/write" } else { "/check" }, bench.context())).collect();
+        let asks =
+            (0..12).map(|n| bench.ask("p", if n % 2 == 0 { "/write" } else { "/check" }, bench.context())).collect();
         for answer in interleave(seed, asks) {
             executions += answer.unwrap().executions;
         }
@@ -175,18 +198,21 @@ fn a_trap_or_an_error_is_not_believed_before_what_was_read_is_validated() {
 #[test]
 fn statuses_from_400_change_nothing() {
     let bench = Bench::new([plugin("p")]);
-    bench.scripts.set("p", script!(|call, tx| {
-        let Call::Http(request) = call else { panic!() };
-        let value = tx.get("rows", b"n").await.unwrap();
-        if request.path == "/get" {
-            return ok(value.map_or("none", |_| "some"));
-        }
-        tx.put("rows", b"n", vec![1]).unwrap();
-        tx.counter_add("rows", b"n", 1, None, None).await.unwrap();
-        tx.emit("test.p.done", "k", "{}").unwrap();
-        tx.enqueue("work", None, "{}", 0).await.unwrap();
-        respond(422, "no")
-    }));
+    bench.scripts.set(
+        "p",
+        script!(|call, tx| {
+            let Call::Http(request) = call else { panic!() };
+            let value = tx.get("rows", b"n").await.unwrap();
+            if request.path == "/get" {
+                return ok(value.map_or("none", |_| "some"));
+            }
+            tx.put("rows", b"n", vec![1]).unwrap();
+            tx.counter_add("rows", b"n", 1, None, None).await.unwrap();
+            tx.emit("test.p.done", "k", "{}").unwrap();
+            tx.enqueue("work", None, "{}", 0).await.unwrap();
+            respond(422, "no")
+        }),
+    );
     let before = bench.store.keys();
     assert_eq!(bench.get("p", "/put").response.status, 422);
     assert_eq!(bench.store.keys(), before);

@@ -26,17 +26,20 @@ fn set(plugins: impl IntoIterator<Item = InstalledPlugin>) -> BTreeMap<kontor_co
 fn a_request_in_flight_during_a_switch_runs_on_one_revision_and_is_not_lost() {
     for seed in 0..30 {
         let bench = Bench::new([version("p", "1.0.0"), version("q", "1.0.0")]);
-        bench.scripts.set("p", script!(|_call, tx| {
-            let of = |tx: &kontor_core::transaction::Transaction| tx.installed().spec.version.clone();
-            let first = of(tx);
-            pause().await;
-            let call = tx.enter(&id("q")).unwrap();
-            let second = of(tx);
-            tx.put("rows", b"version", second.clone().into_bytes()).unwrap();
-            tx.leave(call, true);
-            pause().await;
-            ok(format!("{first} {second}"))
-        }));
+        bench.scripts.set(
+            "p",
+            script!(|_call, tx| {
+                let of = |tx: &kontor_core::transaction::Transaction| tx.installed().spec.version.clone();
+                let first = of(tx);
+                pause().await;
+                let call = tx.enter(&id("q")).unwrap();
+                let second = of(tx);
+                tx.put("rows", b"version", second.clone().into_bytes()).unwrap();
+                tx.leave(call, true);
+                pause().await;
+                ok(format!("{first} {second}"))
+            }),
+        );
         let (machine, merchant) = (&bench.machine, &bench.merchant);
         let mut tasks: Vec<futures_util::future::BoxFuture<'_, Option<String>>> = (0..60)
             .map(|_| {
@@ -165,14 +168,14 @@ fn two_switches_at_once_do_not_both_win() {
 fn everything_that_does_not_fit_is_said_at_once() {
     let mut broken = plugin("p");
     broken.spec.version = "one".into();
-    broken.spec.requires =
-        vec![ServiceRequirement { interface: "a:b/c@0.1.0".into(), optional: false, many: false }];
+    broken.spec.requires = vec![ServiceRequirement { interface: "a:b/c@0.1.0".into(), optional: false, many: false }];
     broken.spec.subscribes = vec!["Bad Type".into(), "a*".into()];
     broken.spec.schedules =
         vec![Schedule { name: "s".into(), cron: "soon".into(), time_zone: None, job: "missing".into() }];
     broken.spec.jobs[0].budget = Some("none".into());
     broken.spec.limits.fuel = u64::MAX;
-    let Error::RevisionInvalid(problems) = kontor_core::machine::check_plugins(set([broken.clone()])).unwrap_err() else {
+    let Error::RevisionInvalid(problems) = kontor_core::machine::check_plugins(set([broken.clone()])).unwrap_err()
+    else {
         panic!()
     };
     for part in ["semantic version", "a:b/c@0.1.0", "Bad Type", "`a*`", "soon", "missing", "`none`"] {
@@ -197,18 +200,24 @@ fn work_of_a_plugin_that_was_removed_waits_for_its_return() {
     let bench = Bench::new([plugin("p")]);
     let runs: Journal<String> = Arc::default();
     let noted = runs.clone();
-    bench.scripts.set("p", script!([noted] |call, tx| {
-        match call {
-            Call::Job(job) => {
-                noted.lock().unwrap().push(job.payload);
-                Ok(Reply::Done)
+    bench.scripts.set(
+        "p",
+        script!(
+            [noted] | call,
+            tx | {
+                match call {
+                    Call::Job(job) => {
+                        noted.lock().unwrap().push(job.payload);
+                        Ok(Reply::Done)
+                    }
+                    _ => {
+                        tx.enqueue("work", None, "7", 0).await.unwrap();
+                        ok("")
+                    }
+                }
             }
-            _ => {
-                tx.enqueue("work", None, "7", 0).await.unwrap();
-                ok("")
-            }
-        }
-    }));
+        ),
+    );
     bench.get("p", "/");
     bench.switch([]);
     bench.settle();

@@ -9,9 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, poll_fn};
-use kontor_core::effects::{
-    Environment, Outbound, OutboundContext, OutboundError, OutboundRequest, OutboundResponse,
-};
+use kontor_core::effects::{Environment, Outbound, OutboundContext, OutboundError, OutboundRequest, OutboundResponse};
 use kontor_core::executor::{Call, Executed, ExecutionError, Executor, HttpRequest, HttpResponse, Reply, Usage};
 use kontor_core::ids::{InvocationId, MerchantId, PluginId};
 use kontor_core::machine::{Machine, Options, WorkOutcome};
@@ -19,8 +17,8 @@ use kontor_core::observer::{DeadLetterReport, FetchReport, InvocationReport, Log
 use kontor_core::records::{Answer, RequestContext};
 use kontor_core::revision::{Grants, InstalledPlugin, JobSpec, OutboundGrant, OutboundHost, PluginSpec, Revision};
 use kontor_core::store::{
-    Commit, CommitError, Committed, CounterPredicate, Durability, Key, KeyRange, ReadView, Scanned, StoreError, TxStore,
-    Value, Version, Write,
+    Commit, CommitError, Committed, CounterPredicate, Durability, Key, KeyRange, ReadView, Scanned, StoreError,
+    TxStore, Value, Version, Write,
 };
 use kontor_core::transaction::{Actor, Transaction};
 use rand::rngs::SmallRng;
@@ -62,7 +60,13 @@ pub fn interleave<T>(seed: u64, futures: Vec<BoxFuture<'_, T>>) -> Vec<T> {
 /// Lets others run.
 pub fn pause() -> impl Future<Output = ()> {
     let mut paused = false;
-    poll_fn(move |_| if std::mem::replace(&mut paused, true) { Poll::Ready(()) } else { Poll::Pending })
+    poll_fn(move |context| {
+        if std::mem::replace(&mut paused, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
 }
 
 // ---- the store ----
@@ -258,7 +262,9 @@ impl TxStore for MapStore {
             let mut edge = faults.conflicts;
             if roll < edge {
                 self.conflicts.fetch_add(1, Ordering::Relaxed);
-                return Err(CommitError::Conflict { keys: commit.reads.points.into_iter().rev().take(1).filter(|_| coin).collect() });
+                return Err(CommitError::Conflict {
+                    keys: commit.reads.points.into_iter().rev().take(1).filter(|_| coin).collect(),
+                });
             }
             edge += faults.too_old;
             if roll < edge {
@@ -269,7 +275,8 @@ impl TxStore for MapStore {
                 return Err(CommitError::Unavailable("injected".into()));
             }
             edge += faults.unknown;
-            let result = if roll >= edge || coin { self.rows.lock().unwrap().apply(commit) } else { Err(CommitError::TooOld) };
+            let result =
+                if roll >= edge || coin { self.rows.lock().unwrap().apply(commit) } else { Err(CommitError::TooOld) };
             match &result {
                 Ok(_) => self.commits.fetch_add(1, Ordering::Relaxed),
                 Err(_) => self.conflicts.fetch_add(1, Ordering::Relaxed),
@@ -384,7 +391,11 @@ impl fmt::Debug for Scripts {
 }
 
 impl Scripts {
-    pub fn set(&self, plugin: &str, handler: impl for<'a> Fn(Call, &'a mut Transaction) -> BoxFuture<'a, Outcome> + Send + Sync + 'static) {
+    pub fn set(
+        &self,
+        plugin: &str,
+        handler: impl for<'a> Fn(Call, &'a mut Transaction) -> BoxFuture<'a, Outcome> + Send + Sync + 'static,
+    ) {
         self.0.lock().unwrap().insert(id(plugin), Arc::new(handler));
     }
 }
@@ -405,7 +416,11 @@ impl Executor for Scripts {
                 (None, Call::Migrate { .. }) => Ok(Reply::Migrated(None)),
                 (None, _) => Err(ExecutionError::Host(format!("no script for {plugin}"))),
             };
-            Executed { transaction, result, usage: vec![(plugin.clone(), Usage { calls: 1, fuel: 10, memory_bytes: 64 })] }
+            Executed {
+                transaction,
+                result,
+                usage: vec![(plugin.clone(), Usage { calls: 1, fuel: 10, memory_bytes: 64 })],
+            }
         }
         .boxed()
     }
@@ -464,7 +479,11 @@ pub fn plugin(name: &str) -> InstalledPlugin {
         limits: Default::default(),
     };
     let grant = OutboundGrant { host: "api.example.com".into(), allow_http: false, allow_private: false };
-    InstalledPlugin { spec, grants: Grants { outbound: vec![grant], plain_secrets: vec![] }, config: serde_json::json!({}) }
+    InstalledPlugin {
+        spec,
+        grants: Grants { outbound: vec![grant], plain_secrets: vec![] },
+        config: serde_json::json!({}),
+    }
 }
 
 // ---- all together ----
@@ -510,6 +529,7 @@ impl Bench {
         let next = Self::over(self.store.reopened(), self.scripts.clone(), self.server.clone());
         next.clock.now_ms.store(self.clock.now_ms(), Ordering::Relaxed);
         next.clock.entropy.store(1_000_000, Ordering::Relaxed);
+        next.requests.store(1_000_000, Ordering::Relaxed);
         next
     }
 
