@@ -51,7 +51,7 @@ enum Next {
 /// Backoff after so many failures: doubles, up to the longest, with up to half of it taken away at random.
 pub(super) fn backoff_ms(first_ms: u64, failures: u32, entropy: [u8; 32]) -> u64 {
     let doubled = first_ms.max(1).saturating_mul(1_u64.checked_shl(failures.saturating_sub(1)).unwrap_or(u64::MAX));
-    let longest = doubled.min(BACKOFF_MS_MAX).max(1);
+    let longest = doubled.clamp(1, BACKOFF_MS_MAX);
     ChaCha20Rng::from_seed(entropy).random_range(longest / 2..=longest)
 }
 
