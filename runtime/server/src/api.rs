@@ -84,8 +84,10 @@ pub struct Package {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PackageSignature {
-    /// By a publisher's key.
+    /// By a publisher whose key this host trusts.
     Publisher,
+    /// By a key that this host does not trust: accepted in dev mode only.
+    Unknown,
     /// By the development key: accepted in dev mode only.
     Development,
     /// Not at all: accepted in dev mode only.

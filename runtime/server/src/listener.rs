@@ -26,31 +26,35 @@ pub(crate) struct PeerAddress(pub(crate) SocketAddr);
 /// Pause after an error of `accept` that will not pass at once (no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts until `stopping`; connections then finish the request that they are at. The tracker tells when all are gone.
-pub(crate) async fn accept(
-    listener: TcpListener,
-    router: Router,
-    stopping: CancellationToken,
-    connections: TaskTracker,
-) {
+/// How connections end.
+#[derive(Clone, Debug)]
+pub(crate) struct Ends {
+    /// No new connections; those that are open finish the request that they are at.
+    pub(crate) stopping: CancellationToken,
+    /// What is still open is closed.
+    pub(crate) cut: CancellationToken,
+}
+
+/// Accepts until told to stop. The tracker tells when all connections are gone.
+pub(crate) async fn accept(listener: TcpListener, router: Router, ends: Ends, connections: TaskTracker) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let place = tokio::select! {
             biased;
-            () = stopping.cancelled() => break,
+            () = ends.stopping.cancelled() => break,
             place = Arc::clone(&places).acquire_owned() => place,
         };
         let Ok(place) = place else { break };
         let accepted = tokio::select! {
             biased;
-            () = stopping.cancelled() => break,
+            () = ends.stopping.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
-                let (router, stopping) = (router.clone(), stopping.clone());
+                let (router, ends) = (router.clone(), ends.clone());
                 connections.spawn(async move {
-                    serve(stream, peer, router, stopping).await;
+                    serve(stream, peer, router, ends).await;
                     drop(place);
                 });
             }
@@ -63,7 +67,7 @@ pub(crate) async fn accept(
     connections.close();
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, stopping: CancellationToken) {
+async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, ends: Ends) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY cannot be set");
     }
@@ -94,9 +98,12 @@ async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, stopping: Ca
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
-        () = stopping.cancelled() => {
+        () = ends.stopping.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::select! {
+                result = connection => result,
+                () = ends.cut.cancelled() => Ok(()),
+            }
         }
     };
     if let Err(error) = result {

@@ -17,8 +17,10 @@ pub struct HostOptions {
     pub store: EngineKind,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Accept packages that are unsigned or signed with the development key.
+    /// Accept packages that no trusted publisher signed.
     pub dev_mode: bool,
+    /// Public keys of publishers whose packages are accepted (Ed25519, hexadecimal).
+    pub trusted_keys: Vec<String>,
     /// Invocations over HTTP at once; more wait, many more are answered 503.
     pub invocations_max: usize,
     /// How long requests may take to finish at shutdown.
@@ -35,6 +37,7 @@ impl HostOptions {
             store: EngineKind::Sled,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             dev_mode: false,
+            trusted_keys: Vec::new(),
             invocations_max: limits::INVOCATIONS_DEFAULT,
             drain_timeout: Duration::from_secs(20),
             secure_cookies: false,

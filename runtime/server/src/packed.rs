@@ -20,6 +20,6 @@ pub struct Unpacked {
 
 /// Reads packed plugins.
 pub trait PackageReader: Send + Sync + fmt::Debug {
-    /// Takes a file apart and verifies what can be verified. An error is a sentence for people.
-    fn read(&self, bytes: &[u8]) -> Result<Unpacked, String>;
+    /// Takes a file apart, computes its digest and verifies its signature. An error is a sentence for people.
+    fn read(&self, bytes: Vec<u8>) -> Result<Unpacked, String>;
 }

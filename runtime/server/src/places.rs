@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -14,6 +15,7 @@ use crate::problem::{Code, Problem};
 pub(crate) struct Places {
     semaphore: Arc<Semaphore>,
     total: usize,
+    patience: Duration,
     waiting: AtomicUsize,
 }
 
@@ -28,8 +30,12 @@ impl Drop for Waiting<'_> {
 
 impl Places {
     pub(crate) fn new(total: usize) -> Self {
+        Self::with_patience(total, WAIT_FOR_PLACE)
+    }
+
+    fn with_patience(total: usize, patience: Duration) -> Self {
         let total = total.max(1);
-        Self { semaphore: Arc::new(Semaphore::new(total)), total, waiting: AtomicUsize::new(0) }
+        Self { semaphore: Arc::new(Semaphore::new(total)), total, patience, waiting: AtomicUsize::new(0) }
     }
 
     /// Places taken now.
@@ -46,7 +52,7 @@ impl Places {
         let _waiting = Waiting(&self.waiting);
         if before < self.total.saturating_mul(WAITING_PER_PLACE) {
             let permit = Arc::clone(&self.semaphore).acquire_owned();
-            if let Ok(Ok(permit)) = tokio::time::timeout(WAIT_FOR_PLACE, permit).await {
+            if let Ok(Ok(permit)) = tokio::time::timeout(self.patience, permit).await {
                 return Ok(permit);
             }
         }
@@ -59,9 +65,9 @@ impl Places {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn who_finds_no_place_in_time_is_sent_away() {
-        let places = Places::new(1);
+        let places = Places::with_patience(1, Duration::ZERO);
         let held = places.take().await.unwrap();
         assert_eq!(places.taken(), 1);
         assert_eq!(places.take().await.unwrap_err().code(), Code::Saturated);

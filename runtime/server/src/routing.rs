@@ -80,7 +80,7 @@ fn match_pattern(pattern: &str, segments: &[String]) -> Option<Vec<u8>> {
 
 /// The percent-decoded segments. A trailing slash means the same as none.
 fn decode_segments(path: &str) -> Result<Vec<String>, &'static str> {
-    let path = path.trim_start_matches('/');
+    let path = path.strip_prefix('/').unwrap_or(path);
     let path = path.strip_suffix('/').unwrap_or(path);
     if path.is_empty() {
         return Ok(Vec::new());
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn paths_that_read_in_two_ways_are_refused() {
         let list = [("GET", "/{a}/{b}"), ("GET", "/{*rest}")];
-        for path in ["/a//b", "/a/../b", "/a/%2e%2e", "/a%2fb", "/a%5Cb", "/%zz", "/%ff", "/a%00"] {
+        for path in ["//a", "/a//b", "/a/../b", "/a/%2e%2e", "/a%2fb", "/a%5Cb", "/%zz", "/%ff", "/a%00"] {
             check(&list, "GET", path, "400");
         }
     }

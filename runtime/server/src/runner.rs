@@ -1,6 +1,7 @@
-//! What the server asks of whatever runs plugins, on top of executing calls: making code ready, and checking that a set of plugins fits
+//! What the server asks of whatever runs plugins, beside executing calls: making code ready, and checking that a set of plugins fits
 //! together. The engine is one; tests bring their own.
 
+use std::fmt;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -27,13 +28,13 @@ pub struct PoolUse {
 }
 
 /// Runs plugins.
-pub trait PluginRunner: Executor {
+pub trait PluginRunner: Send + Sync + fmt::Debug {
     /// Makes the code of a plugin ready. Doing it twice costs nothing.
     fn prepare(&self, spec: Arc<PluginSpec>, wasm: Arc<Vec<u8>>) -> BoxFuture<'_, Result<(), Refusal>>;
     /// Whether the plugins of `revision`, all prepared, fit together.
     fn check(&self, revision: &Revision) -> Result<(), Refusal>;
     /// For metrics.
     fn pool_use(&self) -> PoolUse;
-    /// This as what the machine wants.
+    /// What executes calls, for the machine.
     fn executor(self: Arc<Self>) -> Arc<dyn Executor>;
 }

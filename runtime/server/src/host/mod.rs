@@ -21,7 +21,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::control;
 use crate::install;
-use crate::listener;
+use crate::listener::{self, Ends};
 use crate::observe;
 use crate::options::HostOptions;
 use crate::packages::PackageStore;
@@ -113,10 +113,20 @@ async fn assemble(options: &HostOptions, parts: HostParts, store: StoreHandle) -
         .map_err(|source| StartError::Listen { address: options.listen, source })?;
     let address = listener.local_addr().map_err(|source| StartError::Listen { address: options.listen, source })?;
     let connections = TaskTracker::new();
-    let accepting = tokio::spawn(listener::accept(listener, app(&state), state.stopping.clone(), connections.clone()));
+    let ends = Ends { stopping: state.stopping.clone(), cut: CancellationToken::new() };
+    let accepting = tokio::spawn(listener::accept(listener, app(&state), ends.clone(), connections.clone()));
     let pumps = start_pumps(&state);
     tracing::info!(%address, data = %options.data_dir.display(), dev_mode = options.dev_mode, "the host serves");
-    Ok(RunningHost::new(state, address, admin_token, options.drain_timeout, accepting, connections, pumps))
+    Ok(RunningHost {
+        state,
+        address,
+        admin_token,
+        drain_timeout: options.drain_timeout,
+        accepting,
+        connections,
+        pumps,
+        cut: ends.cut,
+    })
 }
 
 fn app(state: &Arc<State>) -> Router {

@@ -19,13 +19,14 @@ const PUMP_TIMEOUT: Duration = Duration::from_secs(10);
 /// A host that runs. Dropping it does not stop it in order: call [`RunningHost::shutdown`].
 #[derive(Debug)]
 pub struct RunningHost {
-    state: Arc<State>,
-    address: SocketAddr,
-    admin_token: Option<String>,
-    drain_timeout: Duration,
-    accepting: JoinHandle<()>,
-    connections: TaskTracker,
-    pumps: Pumps,
+    pub(super) state: Arc<State>,
+    pub(super) address: SocketAddr,
+    pub(super) admin_token: Option<String>,
+    pub(super) drain_timeout: Duration,
+    pub(super) accepting: JoinHandle<()>,
+    pub(super) connections: TaskTracker,
+    pub(super) pumps: Pumps,
+    pub(super) cut: CancellationToken,
 }
 
 /// Begins the end from elsewhere.
@@ -55,18 +56,6 @@ pub struct ShutdownReport {
 }
 
 impl RunningHost {
-    pub(super) fn new(
-        state: Arc<State>,
-        address: SocketAddr,
-        admin_token: Option<String>,
-        drain_timeout: Duration,
-        accepting: JoinHandle<()>,
-        connections: TaskTracker,
-        pumps: Pumps,
-    ) -> Self {
-        Self { state, address, admin_token, drain_timeout, accepting, connections, pumps }
-    }
-
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -97,7 +86,7 @@ impl RunningHost {
     /// Stops in order: no new connections, requests in flight finish (up to the drain time), background work ends, the store is
     /// durable and closed.
     pub async fn shutdown(self) -> ShutdownReport {
-        let Self { state, accepting, connections, pumps, drain_timeout, .. } = self;
+        let Self { state, accepting, connections, pumps, drain_timeout, cut, .. } = self;
         state.stopping.cancel();
         tracing::info!(connections = connections.len(), invocations = state.invocations.len(), "stopping");
         if let Err(panic) = accepting.await {
@@ -113,6 +102,7 @@ impl RunningHost {
             invocations_cut: state.invocations.len(),
             ..ShutdownReport::default()
         };
+        cut.cancel();
         pumps.stop.cancel();
         let deadline = Instant::now() + PUMP_TIMEOUT;
         for mut task in pumps.tasks {

@@ -189,14 +189,15 @@ impl Plan {
 pub(crate) fn accept_signature(dev_mode: bool, signature: PackageSignature, spec: &PluginSpec) -> Result<(), Problem> {
     let what = match signature {
         PackageSignature::Publisher => return Ok(()),
-        PackageSignature::Development | PackageSignature::None if dev_mode => return Ok(()),
+        _ if dev_mode => return Ok(()),
+        PackageSignature::Unknown => "signed with a key that this host does not trust",
         PackageSignature::Development => "signed with the development key only",
         PackageSignature::None => "not signed",
     };
     Err(Problem::new(
         Code::PackageUnsigned,
         format!(
-            "The package of `{}` is {what}. Get one that its publisher signed, or start the host in dev mode to try it.",
+            "The package of `{}` is {what}. Get one that a trusted publisher signed (the host's options name the trusted keys), or start the host in dev mode to try it.",
             spec.id
         ),
     ))
