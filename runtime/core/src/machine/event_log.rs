@@ -12,7 +12,7 @@ use crate::limits::PAGE_ENTRIES_MAX;
 use crate::overlay::Overlay;
 use crate::queueing::{EventSource, LogPosition, QueueEntry, push_entry};
 use crate::records::{EventPage, LoggedEvent};
-use crate::store::Durability;
+use crate::store::{Commit, CommitError, Durability, ReadSet};
 
 /// Events that one commit of a replay queues.
 const REPLAY_BATCH: usize = 200;
@@ -37,13 +37,16 @@ impl Machine {
         }
         let view = self.parts.store.begin().await?;
         let version = view.version();
-        let mut overlay = Overlay::new(view);
-        let found = overlay.scan(&range, false, limit.clamp(1, PAGE_ENTRIES_MAX), usize::MAX).await?;
-        // A page may be shown to someone outside: it has to be durable, and to have been there as a whole.
-        let commit = overlay.into_commit();
-        let settled = self.parts.store.commit(commit, Durability::Durable).await;
-        if matches!(settled, Err(crate::store::CommitError::Fatal(_))) {
-            return Err(Error::StoreStopped("the event log cannot be read".to_owned()));
+        let found = Overlay::new(view).scan(&range, false, limit.clamp(1, PAGE_ENTRIES_MAX), usize::MAX).await?;
+        if let Some((last, _)) = found.entries.last() {
+            // A page may be shown to someone outside, so it has to be durable: waiting for its last event is waiting for all.
+            let reads = ReadSet { points: vec![last.clone()], ..ReadSet::default() };
+            let commit = Commit { view_version: version, reads, ..Commit::default() };
+            match self.parts.store.commit(commit, Durability::Durable).await {
+                // The view was overtaken: what it showed was committed all the same.
+                Ok(_) | Err(CommitError::Conflict { .. } | CommitError::TooOld | CommitError::Bound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         let mut next = after.unwrap_or(BEGINNING);
         let mut events = Vec::with_capacity(found.entries.len());
