@@ -682,7 +682,7 @@ impl Market {
         }
         // Half of the repeated ones come twice in this page, the others again in the next, as when a page's bound moves.
         for order_id in repeated {
-            if draw(seed, &["repeat", &order_id, &page_key]) % 2 == 0 && !search.order_ids.is_empty() {
+            if draw(seed, &["repeat", &order_id, &page_key]).is_multiple_of(2) && !search.order_ids.is_empty() {
                 search.order_ids.push_front(order_id);
             } else if let Some((_, order)) = self.visible(&order_id, "repeat", now_ms)
                 && orders.len() < request.max_results_per_page

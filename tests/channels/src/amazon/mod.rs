@@ -25,4 +25,4 @@ pub use market::{
     Purchase, PurchaseRefused, Submission, SubmissionState,
 };
 pub use model::{FulfillmentStatus, Order, OrderItem, Package};
-pub use simulator::{AmazonSimulator, LoggedRequest, SimulatorConfig, Summary, Violation};
+pub use simulator::{AmazonSimulator, Exchanged, LoggedRequest, SimulatorConfig, Summary, Violation};

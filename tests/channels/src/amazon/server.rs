@@ -19,7 +19,7 @@ use super::bucket::Operation;
 use super::decimal;
 use super::faults::Fault;
 use super::model::{Money, time_text};
-use super::simulator::{LoggedRequest, Shared, State};
+use super::simulator::{Exchanged, LoggedRequest, Shared, State};
 use super::validate::{
     ApiError, PatchRequest, SearchRequest, SearchWindow, ShipmentRequest, get_listing_query, get_order_query,
     token_request,
@@ -28,7 +28,7 @@ use super::validate::{
 /// Amazon refuses larger ones too.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
-type Answer = Response<Full<Bytes>>;
+type Answer = Response<Bytes>;
 
 /// Accepts connections until it is told to stop; then open ones are dropped.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
@@ -121,20 +121,28 @@ struct Received {
     body: Bytes,
 }
 
-async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answer, io::Error> {
+impl Received {
+    fn of(parts: http::request::Parts, body: Bytes) -> Self {
+        Self {
+            target: Target::of(&parts.method, parts.uri.path()),
+            method: parts.method,
+            path_and_query: parts.uri.path_and_query().map_or_else(String::new, ToString::to_string),
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            headers: parts.headers,
+            body,
+        }
+    }
+}
+
+async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, io::Error> {
     let (parts, body) = request.into_parts();
     let body = match Limited::new(body, BODY_BYTES_MAX).collect().await {
         Ok(body) => body.to_bytes(),
-        Err(_) => return Ok(refusal(&ApiError::new(413, "PayloadTooLarge", "The request is too large."))),
+        Err(_) => {
+            return Ok(refusal(&ApiError::new(413, "PayloadTooLarge", "The request is too large.")).map(Full::new));
+        }
     };
-    let received = Received {
-        target: Target::of(&parts.method, parts.uri.path()),
-        method: parts.method,
-        path_and_query: parts.uri.path_and_query().map_or_else(String::new, ToString::to_string),
-        query: parts.uri.query().unwrap_or_default().to_owned(),
-        headers: parts.headers,
-        body,
-    };
+    let received = Received::of(parts, body);
     let (answer, fault, hang_ms) = exchange(&shared, &received);
     match fault {
         Some(Fault::DropBefore | Fault::DropAfter) => Err(io::Error::other("simulated: connection broken")),
@@ -142,8 +150,37 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
             tokio::time::sleep(Duration::from_millis(hang_ms)).await;
             Err(io::Error::other("simulated: no answer in time"))
         }
-        _ => Ok(answer),
+        _ => Ok(answer.map(Full::new)),
     }
+}
+
+/// A request that came without a network.
+pub(crate) fn exchange_directly(
+    shared: &Shared,
+    method: &str,
+    target: &str,
+    headers: &[(String, String)],
+    body: Vec<u8>,
+) -> Result<Exchanged, http::Error> {
+    let mut request = Request::builder().method(method).uri(target);
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let (parts, body) = request.body(Bytes::from(body))?.into_parts();
+    let (answer, fault, _) = exchange(shared, &Received::of(parts, body));
+    Ok(match fault {
+        Some(Fault::DropBefore | Fault::DropAfter) => Exchanged::Broken,
+        Some(Fault::Hang) => Exchanged::TimedOut,
+        _ => Exchanged::Answer {
+            status: answer.status().as_u16(),
+            headers: answer
+                .headers()
+                .iter()
+                .filter_map(|(name, value)| value.to_str().ok().map(|value| (name.to_string(), value.to_owned())))
+                .collect(),
+            body: answer.into_body().to_vec(),
+        },
+    })
 }
 
 /// Everything between a request and its answer; under one lock, so that requests are served one after the other.
@@ -410,7 +447,7 @@ fn get_listing(
 
 fn respond(status: u16, body: &Value) -> Answer {
     let bytes = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
-    let mut response = Response::new(Full::<Bytes>::new(bytes));
+    let mut response = Response::new(bytes);
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if !body.is_null() {
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -235,13 +235,36 @@ impl State {
     }
 }
 
-/// A running simulator. Dropping it stops the server.
+/// What came of an exchange without a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exchanged {
+    /// An answer.
+    Answer {
+        /// The status.
+        status: u16,
+        /// The headers; lower-case names.
+        headers: Vec<(String, String)>,
+        /// The body.
+        body: Vec<u8>,
+    },
+    /// The connection broke; the request may or may not have been carried out.
+    Broken,
+    /// No answer came in time; the request was carried out.
+    TimedOut,
+}
+
 #[derive(Debug)]
-pub struct AmazonSimulator {
-    shared: Arc<Shared>,
+struct Listener {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
+}
+
+/// A simulator, behind a server of its own or asked directly. Dropping it stops the server.
+#[derive(Debug)]
+pub struct AmazonSimulator {
+    shared: Arc<Shared>,
+    listener: Option<Listener>,
 }
 
 impl AmazonSimulator {
@@ -262,6 +285,16 @@ impl AmazonSimulator {
     pub async fn start_with_clock(config: SimulatorConfig, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
+        let mut simulator = Self::without_network(config, clock);
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(server::serve(listener, Arc::clone(&simulator.shared), stopped));
+        simulator.listener = Some(Listener { address, stop, task });
+        Ok(simulator)
+    }
+
+    /// A simulator that only [`AmazonSimulator::exchange`] reaches: for tests that play the network themselves.
+    #[must_use]
+    pub fn without_network(config: SimulatorConfig, clock: Arc<dyn Clock>) -> Self {
         let market = Market::new(MarketSettings {
             seed: config.seed,
             marketplaces: config.marketplaces,
@@ -294,21 +327,37 @@ impl AmazonSimulator {
             token_ttl_ms: config.token_ttl_ms,
             rates: config.rates,
         });
-        let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(server::serve(listener, Arc::clone(&shared), stopped));
-        Ok(Self { shared, address, stop, task })
+        Self { shared, listener: None }
     }
 
-    /// The address of the API, such as `http://127.0.0.1:40123`.
+    /// The address of the API, such as `http://127.0.0.1:40123`; without a network one that leads nowhere.
     #[must_use]
     pub fn base_url(&self) -> String {
-        format!("http://{}", self.address)
+        match &self.listener {
+            Some(listener) => format!("http://{}", listener.address),
+            None => "https://amazon.test".to_owned(),
+        }
     }
 
     /// The address of Login with Amazon's token endpoint.
     #[must_use]
     pub fn token_url(&self) -> String {
-        format!("http://{}/auth/o2/token", self.address)
+        format!("{}/auth/o2/token", self.base_url())
+    }
+
+    /// Asks directly: what a request over the network would come to. `target` is path and query.
+    ///
+    /// # Errors
+    ///
+    /// When method, target or a header cannot be sent over HTTP at all.
+    pub fn exchange(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(String, String)],
+        body: Vec<u8>,
+    ) -> Result<Exchanged, http::Error> {
+        server::exchange_directly(&self.shared, method, target, headers, body)
     }
 
     /// The account.
@@ -472,8 +521,10 @@ impl AmazonSimulator {
 
     /// Stops the server and waits until it is gone.
     pub async fn stop(self) {
-        self.stop.send_replace(true);
-        // The task ends by itself; a panic in it would already have been reported.
-        drop(self.task.await);
+        if let Some(listener) = self.listener {
+            listener.stop.send_replace(true);
+            // The task ends by itself; a panic in it would already have been reported.
+            drop(listener.task.await);
+        }
     }
 }
