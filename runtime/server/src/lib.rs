@@ -6,6 +6,7 @@
 
 pub mod api;
 mod control;
+mod engine_runner;
 mod environment;
 mod host;
 mod hosted;
@@ -16,6 +17,7 @@ mod machine_errors;
 mod observe;
 mod options;
 mod outbound;
+mod package_reader;
 mod packages;
 mod packed;
 mod places;

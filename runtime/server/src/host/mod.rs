@@ -12,6 +12,7 @@ use axum::Router;
 use axum::middleware;
 use kontor_core::effects::{Environment, Outbound};
 use kontor_core::machine::{Machine, Options};
+use kontor_engine::{Engine, EngineOptions, PoolOptions};
 use kontor_store::{StoreHandle, StoreOptions};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
@@ -20,10 +21,14 @@ use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::control;
+use crate::engine_runner::EngineRunner;
+use crate::environment::SystemEnvironment;
 use crate::install;
 use crate::listener::{self, Ends};
 use crate::observe;
 use crate::options::HostOptions;
+use crate::outbound::HttpOutbound;
+use crate::package_reader::SignedPackages;
 use crate::packages::PackageStore;
 use crate::packed::PackageReader;
 use crate::places::Places;
@@ -59,6 +64,27 @@ pub struct HostParts {
 pub struct Host;
 
 impl Host {
+    /// Starts a host: the real engine with its compile cache in the data directory, signed packages, the real outside world.
+    pub async fn start(options: HostOptions) -> Result<RunningHost, StartError> {
+        make_data_dir(&options)?;
+        let pool = PoolOptions::default();
+        let capacity = u64::from(pool.instances);
+        let engine_options =
+            EngineOptions { cache_dir: Some(options.data_dir.join("compiled")), pool, ..EngineOptions::default() };
+        let engine = match tokio::task::spawn_blocking(move || Engine::new(engine_options)).await {
+            Ok(engine) => engine.map_err(|e| StartError::Engine(e.to_string()))?,
+            Err(panic) => return Err(StartError::Engine(format!("setting up the engine broke off: {panic}"))),
+        };
+        let parts = HostParts {
+            runner: Arc::new(EngineRunner { engine: Arc::new(engine), capacity }),
+            reader: Arc::new(SignedPackages { trusted_keys: options.trusted_keys.clone() }),
+            outbound: Arc::new(HttpOutbound::new()?),
+            environment: Arc::new(SystemEnvironment),
+            machine: Options::default(),
+        };
+        Self::start_with(options, parts).await
+    }
+
     /// Starts a host from `parts`.
     pub async fn start_with(options: HostOptions, parts: HostParts) -> Result<RunningHost, StartError> {
         // First, so that what happens at the start is counted.
