@@ -7,12 +7,18 @@ use axum::extract::State as Extract;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
+use kontor_core::error::Error;
 use metrics::{counter, gauge};
 
 use crate::api::Readiness;
 use crate::problem::{Code, Problem};
 use crate::state::State;
 use crate::telemetry::metrics_page;
+
+/// Entries of a queue counted at most: more than this is an alarm in any case.
+const COUNTED_MAX: usize = 1_000;
+/// Merchants whose queues are counted.
+const COUNTED_MERCHANTS_MAX: usize = 50;
 
 /// Alive.
 #[utoipa::path(get, path = "/healthz", tag = "host", responses((status = 200, description = "The process answers.")))]
@@ -42,6 +48,9 @@ pub(crate) async fn readyz(Extract(state): Extract<Arc<State>>) -> Response {
 pub(crate) async fn metrics(Extract(state): Extract<Arc<State>>) -> Response {
     let handle = metrics_page::handle();
     refresh(&state);
+    if let Err(error) = state.note(count_waiting(&state).await) {
+        tracing::warn!(%error, "the depths of queues are not counted now");
+    }
     handle.run_upkeep();
     let mut response = handle.render().into_response();
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -82,6 +91,28 @@ fn refresh(state: &State) {
     gauge!("kontor_up").set(if state.stopping.is_cancelled() { 0.0 } else { 1.0 });
     let lag = state.machine.next_due_ms().map_or(0, |due| state.environment.now_ms().saturating_sub(due));
     gauge!("kontor_background_lag_milliseconds").set(float(lag));
+}
+
+/// What waits, merchant by merchant. Counted on request and only so far: a scrape must stay cheap.
+async fn count_waiting(state: &State) -> Result<(), Error> {
+    for merchant in state.machine.merchants().await?.into_iter().take(COUNTED_MERCHANTS_MAX) {
+        let letters = state.machine.dead_letters(&merchant, None, COUNTED_MAX).await?;
+        gauge!("kontor_dead_letters_waiting", "merchant" => merchant.to_string()).set(count(letters.len()));
+        let revision = state.machine.current(&merchant).await?;
+        for (plugin, installed) in &revision.plugins {
+            if !installed.spec.jobs.is_empty() {
+                let jobs = state.machine.jobs(&merchant, plugin, COUNTED_MAX).await?;
+                gauge!("kontor_jobs_waiting", "merchant" => merchant.to_string(), "plugin" => plugin.to_string())
+                    .set(count(jobs.len()));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "at most a thousand")]
+fn count(n: usize) -> f64 {
+    n as f64
 }
 
 /// 204.

@@ -53,5 +53,8 @@ fn describe() {
     describe_counter!("kontor_plugin_calls_total", "Calls into a plugin");
     describe_counter!("kontor_plugin_log_lines_total", "Log lines written by a plugin");
     describe_counter!("kontor_outbound_requests_total", "Requests of plugins to other servers, by outcome");
+    describe_gauge!("kontor_dead_letters_waiting", "Dead letters that wait for a person, counted up to 1,000");
+    describe_gauge!("kontor_jobs_waiting", "Jobs of a plugin that wait or run, counted up to 1,000");
+    describe_gauge!("kontor_background_lag_milliseconds", "How long the oldest background work has been due");
     describe_counter!("kontor_dead_letters_total", "Events and jobs given up");
 }

@@ -68,7 +68,7 @@ pub fn init_telemetry(format: LogFormat, filter: Option<&str>) -> Result<Telemet
     let filter = EnvFilter::try_new(&text)
         .map_err(|e| TelemetryError::Filter { filter: text.clone(), reason: e.to_string() })?;
     let provider = match std::env::var_os(otlp::ENDPOINT_VARIABLE).filter(|v| !v.is_empty()) {
-        Some(_) => Some(otlp::provider().map_err(TelemetryError::Traces)?),
+        Some(_) => Some(otlp::provider(None).map_err(TelemetryError::Traces)?),
         None => None,
     };
     let traces = provider.as_ref().map(|p| {

@@ -15,17 +15,19 @@ use tokio::runtime::Handle;
 pub(crate) const ENDPOINT_VARIABLE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The provider that batches spans and sends them. Must be called inside a tokio runtime.
-pub(crate) fn provider() -> Result<SdkTracerProvider, String> {
+/// The provider that batches spans and sends them to the collector that the environment names, or to `traces_url`. Must be called inside
+/// a tokio runtime.
+pub(crate) fn provider(traces_url: Option<&str>) -> Result<SdkTracerProvider, String> {
     super::install_crypto_provider();
     let client = reqwest::Client::builder().timeout(EXPORT_TIMEOUT).build().map_err(|e| e.to_string())?;
     let runtime = Handle::try_current().map_err(|e| e.to_string())?;
-    let exporter = SpanExporter::builder()
-        .with_http()
-        .with_http_client(RuntimeClient { client, runtime })
-        .with_protocol(Protocol::HttpBinary)
-        .build()
-        .map_err(|e| e.to_string())?;
+    let builder = SpanExporter::builder().with_http().with_http_client(RuntimeClient { client, runtime });
+    let builder = builder.with_protocol(Protocol::HttpBinary);
+    let builder = match traces_url {
+        Some(url) => builder.with_endpoint(url),
+        None => builder,
+    };
+    let exporter = builder.build().map_err(|e| e.to_string())?;
     let resource = Resource::builder().with_service_name("kontor").build();
     Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
 }
@@ -54,5 +56,37 @@ impl HttpClient for RuntimeClient {
         let client = self.client.clone();
         let sent = self.runtime.spawn(async move { client.send_bytes(request).await });
         Box::pin(async move { sent.await? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn spans_reach_the_collector() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+        let collector = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 16 * 1024];
+            let mut length = 0;
+            while !request[..length].windows(8).any(|w| w == b"the-span") {
+                let read = stream.read(&mut request[length..]).await.unwrap();
+                assert!(read > 0, "the request ended before the span");
+                length += read;
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            String::from_utf8_lossy(&request[..length]).into_owned()
+        });
+        let provider = super::provider(Some(&url)).unwrap();
+        provider.tracer("kontor").start("the-span").end();
+        let flushed = tokio::task::spawn_blocking(move || provider.force_flush()).await.unwrap();
+        flushed.unwrap();
+        let request = collector.await.unwrap();
+        assert!(request.starts_with("POST /v1/traces "), "{request}");
+        assert!(request.contains("kontor"), "the service has a name");
     }
 }

@@ -14,6 +14,7 @@ mod install;
 mod kit;
 mod openapi;
 mod outbound;
+mod real;
 mod routes;
 mod shutdown;
 mod streams;
