@@ -12,20 +12,13 @@ pub(crate) fn check(plugin: &PluginId, wasm: &[u8]) -> Result<(), PrepareError> 
         if actual <= max {
             return Ok(());
         }
-        Err(PrepareError::TooLarge {
-            plugin: plugin.clone(),
-            what,
-            actual,
-            max,
-        })
+        Err(PrepareError::TooLarge { plugin: plugin.clone(), what, actual, max })
     };
     within("its size in bytes", wasm.len(), limits::COMPONENT_BYTES_MAX)?;
     let (mut modules, mut functions) = (0_usize, 0_usize);
     for payload in Parser::new(0).parse_all(wasm) {
-        let payload = payload.map_err(|error| PrepareError::Invalid {
-            plugin: plugin.clone(),
-            reason: error.to_string(),
-        })?;
+        let payload =
+            payload.map_err(|error| PrepareError::Invalid { plugin: plugin.clone(), reason: error.to_string() })?;
         match payload {
             Payload::ModuleSection { .. } => {
                 modules += 1;

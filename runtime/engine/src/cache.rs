@@ -49,24 +49,12 @@ pub(crate) struct CacheCounts {
 impl Cache {
     /// Opens the cache in `directory`, making it, and its key, if they are missing.
     pub(crate) fn open(directory: &Path, engine: &Engine) -> Result<Self, CacheError> {
-        let failed = |action| {
-            move |source| CacheError {
-                path: directory.to_owned(),
-                action,
-                source,
-            }
-        };
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)
-            .map_err(failed("created"))?;
-        let mode = fs::metadata(directory)
-            .map_err(failed("read"))?
-            .permissions()
-            .mode();
+        let failed = |action| move |source| CacheError { path: directory.to_owned(), action, source };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed("created"))?;
+        let mode = fs::metadata(directory).map_err(failed("read"))?.permissions().mode();
         if mode & 0o077 != 0 {
-            fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).map_err(failed("closed to other users"))?;
+            fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
+                .map_err(failed("closed to other users"))?;
         }
         let key = host_key(&directory.join("key")).map_err(failed("given a key"))?;
         Ok(Self {
@@ -114,10 +102,7 @@ impl Cache {
     /// Keeps the compiled component. A failure costs the next start a compilation and is logged.
     pub(crate) fn keep(&self, wasm: &[u8], component: &Component) {
         let name = self.name(wasm);
-        let kept = component
-            .serialize()
-            .map_err(io::Error::other)
-            .and_then(|code| self.write(&name, &code));
+        let kept = component.serialize().map_err(io::Error::other).and_then(|code| self.write(&name, &code));
         if let Err(error) = kept {
             tracing::warn!(entry = name, %error, "a compiled component cannot be cached");
         }
@@ -160,20 +145,10 @@ impl Cache {
     fn write(&self, name: &str, code: &[u8]) -> io::Result<()> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let ordinal = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let temporary = self
-            .directory
-            .join(format!("{name}.{}.{ordinal}.tmp", std::process::id()));
-        let mac = self
-            .mac(name, code)
-            .ok_or_else(|| io::Error::other("the key does not fit"))?
-            .finalize()
-            .into_bytes();
+        let temporary = self.directory.join(format!("{name}.{}.{ordinal}.tmp", std::process::id()));
+        let mac = self.mac(name, code).ok_or_else(|| io::Error::other("the key does not fit"))?.finalize().into_bytes();
         let written = (|| {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&temporary)?;
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
             file.write_all(MAGIC)?;
             file.write_all(&mac)?;
             file.write_all(code)?;
@@ -198,11 +173,7 @@ fn host_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
     getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
     let _ = fs::remove_file(&temporary);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     file.write_all(&key)?;
     file.sync_all()?;
     // Two processes that start at once should end with one key: the first link wins, the other reads it.
@@ -252,8 +223,23 @@ fn cpu_flags(sink: &mut impl Hasher) {
         ($($flag:tt),*) => { $( ($flag, std::is_x86_feature_detected!($flag)).hash(sink); )* };
     }
     flags!(
-        "sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "avx", "avx2", "fma", "bmi1", "bmi2", "lzcnt", "avx512f",
-        "avx512bw", "avx512dq", "avx512vl", "avx512vbmi", "avx512bitalg"
+        "sse3",
+        "ssse3",
+        "sse4.1",
+        "sse4.2",
+        "popcnt",
+        "avx",
+        "avx2",
+        "fma",
+        "bmi1",
+        "bmi2",
+        "lzcnt",
+        "avx512f",
+        "avx512bw",
+        "avx512dq",
+        "avx512vl",
+        "avx512vbmi",
+        "avx512bitalg"
     );
 }
 

@@ -92,10 +92,7 @@ pub struct EngineStats {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine")
-            .field("pooling", &self.pooling)
-            .field("cache", &self.cache)
-            .finish_non_exhaustive()
+        f.debug_struct("Engine").field("pooling", &self.pooling).field("cache", &self.cache).finish_non_exhaustive()
     }
 }
 
@@ -103,10 +100,7 @@ impl Engine {
     /// Sets wasmtime up. Where the address space is too small for the pool, instances are allocated on demand.
     pub fn new(options: EngineOptions) -> Result<Self, EngineError> {
         let setup = |error: wasmtime::Error| EngineError::Setup(format!("{error:#}"));
-        let pooled = options
-            .pool
-            .enabled
-            .then(|| wasmtime::Engine::new(&options::config(&options, true)));
+        let pooled = options.pool.enabled.then(|| wasmtime::Engine::new(&options::config(&options, true)));
         let (engine, pooling) = match pooled {
             Some(Ok(engine)) => (engine, true),
             Some(Err(error)) => {
@@ -139,11 +133,7 @@ impl Engine {
             return Ok(prepared);
         }
         let prepared = Arc::new(self.check(spec, wasm)?);
-        let kept = Arc::clone(
-            self.prepared_mut()
-                .entry(spec.digest.clone())
-                .or_insert(prepared),
-        );
+        let kept = Arc::clone(self.prepared_mut().entry(spec.digest.clone()).or_insert(prepared));
         // Plans that were made without it are made again.
         self.plans().by_address.clear();
         Ok(kept)
@@ -172,11 +162,7 @@ impl Engine {
     pub fn check_revision(&self, revision: &Revision) -> Result<(), RevisionError> {
         let plan = Plan::new(revision, |digest| self.prepared(digest));
         let problems = plan.problems(revision);
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(RevisionError { problems })
-        }
+        if problems.is_empty() { Ok(()) } else { Err(RevisionError { problems }) }
     }
 
     /// What the engine did.
@@ -196,10 +182,7 @@ impl Engine {
             cache_misses: cache.misses,
             cache_discarded: cache.discarded,
             pooling: self.pooling,
-            live_instances: self
-                .engine
-                .pooling_allocator_metrics()
-                .map_or(0, |metrics| metrics.component_instances()),
+            live_instances: self.engine.pooling_allocator_metrics().map_or(0, |metrics| metrics.component_instances()),
         }
     }
 
@@ -208,10 +191,8 @@ impl Engine {
             return Ok(component);
         }
         let begun = Instant::now();
-        let component = Component::from_binary(&self.engine, wasm).map_err(|error| PrepareError::Invalid {
-            plugin: spec.id.clone(),
-            reason: format!("{error:#}"),
-        })?;
+        let component = Component::from_binary(&self.engine, wasm)
+            .map_err(|error| PrepareError::Invalid { plugin: spec.id.clone(), reason: format!("{error:#}") })?;
         let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.counters.compiled.fetch_add(1, Ordering::Relaxed);
         self.counters.compile_ms.fetch_add(took_ms, Ordering::Relaxed);
@@ -234,9 +215,7 @@ impl Engine {
             plans.by_address.retain(|_, (revision, _)| revision.strong_count() > 0);
             plans.sweep_at = (plans.by_address.len() * 2).max(64);
         }
-        plans
-            .by_address
-            .insert(address, (Arc::downgrade(revision), Arc::clone(&plan)));
+        plans.by_address.insert(address, (Arc::downgrade(revision), Arc::clone(&plan)));
         plan
     }
 
@@ -279,17 +258,12 @@ impl Engine {
         let Some(position) = plan.position(plugin) else {
             return Executed {
                 transaction,
-                result: Err(ExecutionError::Host(format!(
-                    "{plugin} is not in revision {}",
-                    revision.number
-                ))),
+                result: Err(ExecutionError::Host(format!("{plugin} is not in revision {}", revision.number))),
                 usage: Vec::new(),
             };
         };
-        let timeout_ms = plan
-            .plugins
-            .get(position)
-            .map_or(PLUGIN_LIMITS_MAX.timeout_ms, |planned| planned.limits.timeout_ms);
+        let timeout_ms =
+            plan.plugins.get(position).map_or(PLUGIN_LIMITS_MAX.timeout_ms, |planned| planned.limits.timeout_ms);
         // Declared first, so dropped last: whatever becomes of the future below, the context ends up here.
         let salvage = Arc::new(Salvage::default());
         let context = Box::new(Context::new(transaction, revision, plan, &salvage));
@@ -310,15 +284,10 @@ impl Engine {
             }
             Err(_elapsed) => {
                 let context = salvage.take();
-                let running = context
-                    .as_ref()
-                    .map_or_else(|| plugin.clone(), |context| context.transaction.plugin().clone());
+                let running =
+                    context.as_ref().map_or_else(|| plugin.clone(), |context| context.transaction.plugin().clone());
                 let message = format!("the invocation took longer than {timeout_ms} ms");
-                let error = ExecutionError::Stopped {
-                    plugin: running,
-                    code: stop::TIMEOUT,
-                    message,
-                };
+                let error = ExecutionError::Stopped { plugin: running, code: stop::TIMEOUT, message };
                 (context, Err(error))
             }
         };
@@ -327,11 +296,7 @@ impl Engine {
         let (transaction, abort, usage) = context.finish();
         let result = abort.map_or(result, Err);
         self.count(&result);
-        Executed {
-            transaction,
-            result,
-            usage,
-        }
+        Executed { transaction, result, usage }
     }
 }
 
@@ -344,11 +309,9 @@ fn salvaged(held: Held, salvage: &Salvage) -> Option<Box<Context>> {
 fn conclude(plugin: &PluginId, outcome: Outcome) -> Result<Reply, ExecutionError> {
     match outcome {
         Outcome::Replied(reply) => reply,
-        Outcome::Stopped(stop) => Err(ExecutionError::Stopped {
-            plugin: plugin.clone(),
-            code: stop.code,
-            message: stop.message.into_owned(),
-        }),
+        Outcome::Stopped(stop) => {
+            Err(ExecutionError::Stopped { plugin: plugin.clone(), code: stop.code, message: stop.message.into_owned() })
+        }
         Outcome::Refused(refused) => Err(ExecutionError::Host(format!("{plugin} cannot be called: {refused}"))),
         // The context knows why.
         Outcome::Aborted | Outcome::Returned | Outcome::ReturnedError => {

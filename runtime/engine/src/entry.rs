@@ -36,20 +36,15 @@ pub(crate) async fn call(prepared: &Prepared, live: &mut Live, call: &Call) -> w
         }
         Call::Migrate { from_version, cursor } => {
             let guest = prepared.lifecycle.load(&mut *store, instance)?;
-            let result = guest
-                .call_migrate(&mut *store, from_version.as_deref(), cursor)
-                .await?;
+            let result = guest.call_migrate(&mut *store, from_version.as_deref(), cursor).await?;
             Ok(result.map(Reply::Migrated).map_err(handler_error))
         }
     }
 }
 
 fn no_handler(interface: &str) -> wasmtime::Error {
-    Stop::new(
-        stop::TRAP,
-        format!("it does not export `kontor:host/{interface}`, so it cannot be called this way"),
-    )
-    .into_error()
+    Stop::new(stop::TRAP, format!("it does not export `kontor:host/{interface}`, so it cannot be called this way"))
+        .into_error()
 }
 
 fn http_request(request: &HttpRequest) -> handler_types::HttpRequest {
@@ -60,10 +55,7 @@ fn http_request(request: &HttpRequest) -> handler_types::HttpRequest {
         headers: request
             .headers
             .iter()
-            .map(|(name, value)| handler_types::Header {
-                name: name.clone(),
-                value: value.clone(),
-            })
+            .map(|(name, value)| handler_types::Header { name: name.clone(), value: value.clone() })
             .collect(),
         body: request.body.clone(),
         base_path: request.base_path.clone(),

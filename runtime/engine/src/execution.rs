@@ -146,7 +146,12 @@ impl Context {
     }
 
     /// Counts a refusal for a used-up limit, and stops the guest that ignores them.
-    pub(crate) fn refused_for_limit(&mut self, position: usize, code: &'static str, what: &str) -> wasmtime::Result<()> {
+    pub(crate) fn refused_for_limit(
+        &mut self,
+        position: usize,
+        code: &'static str,
+        what: &str,
+    ) -> wasmtime::Result<()> {
         let Some(used) = self.usage.get_mut(position) else {
             return Err(Stop::detached().into_error());
         };
@@ -203,11 +208,7 @@ impl Context {
 /// What a call asks of the callee.
 pub(crate) enum Work<'a> {
     /// A function of a service.
-    Service {
-        export: ComponentExportIndex,
-        params: &'a [Val],
-        results: &'a mut [Val],
-    },
+    Service { export: ComponentExportIndex, params: &'a [Val], results: &'a mut [Val] },
     /// A handler, at the start of a chain.
     Entry(&'a Call),
 }
@@ -261,10 +262,7 @@ fn enter(context: &mut Context, position: usize) -> Result<(Arc<Prepared>, Savep
         return Err(Outcome::Aborted);
     };
     let Some(prepared) = &planned.prepared else {
-        context.abort(ExecutionError::Host(format!(
-            "the code of {} ({}) is not loaded",
-            planned.id, planned.digest
-        )));
+        context.abort(ExecutionError::Host(format!("the code of {} ({}) is not loaded", planned.id, planned.digest)));
         return Err(Outcome::Aborted);
     };
     let savepoint = match context.transaction.enter(&planned.id) {
@@ -327,18 +325,13 @@ async fn run(
     live.last_call = call;
     let result = match work {
         Work::Entry(entry) => entry::call(prepared, &mut live, entry).await.map(Outcome::Replied),
-        Work::Service {
-            export,
-            params,
-            results,
-        } => match live.instance.get_func(&mut live.store, export) {
-            Some(function) => function
-                .call_async(&mut live.store, params, &mut *results)
-                .await
-                .map(|()| match results.first() {
+        Work::Service { export, params, results } => match live.instance.get_func(&mut live.store, export) {
+            Some(function) => {
+                function.call_async(&mut live.store, params, &mut *results).await.map(|()| match results.first() {
                     Some(Val::Result(Err(_))) => Outcome::ReturnedError,
                     _ => Outcome::Returned,
-                }),
+                })
+            }
             None => Err(Stop::new(stop::TYPE_MISMATCH, "it has no such function").into_error()),
         },
     };
@@ -375,30 +368,20 @@ async fn instance(
         live.store.data_mut().held = held;
         return Ok(live);
     }
-    let guest = Guest {
-        held,
-        position,
-        meter: Meter::new(limits.memory_bytes),
-    };
+    let guest = Guest { held, position, meter: Meter::new(limits.memory_bytes) };
     let mut store = Store::new(prepared.instance_pre.engine(), guest);
     store.limiter(|guest| &mut guest.meter);
     store.set_hostcall_fuel(limits::HOSTCALL_BYTES_MAX);
     // An instance that replaces a dropped one goes on with what is left.
     let fuel = limits.fuel.saturating_sub(used_fuel);
-    let fuelled = store
-        .set_fuel(fuel)
-        .and_then(|()| store.fuel_async_yield_interval(Some(limits::FUEL_YIELD_INTERVAL)));
+    let fuelled =
+        store.set_fuel(fuel).and_then(|()| store.fuel_async_yield_interval(Some(limits::FUEL_YIELD_INTERVAL)));
     let instantiated = match fuelled {
         Ok(()) => prepared.instance_pre.instantiate_async(&mut store).await,
         Err(error) => Err(error),
     };
     match instantiated {
-        Ok(instance) => Ok(Box::new(Live {
-            store,
-            instance,
-            fuel,
-            last_call: 0,
-        })),
+        Ok(instance) => Ok(Box::new(Live { store, instance, fuel, last_call: 0 })),
         Err(error) => {
             let mut held = store.data_mut().held.take();
             if let Ok(context) = held.get() {
@@ -433,7 +416,8 @@ pub(crate) async fn call_service<'a>(
             return refuse(results, text);
         }
         Chosen::Nobody => {
-            let text = format!("it called `{}` function `{name}`, which no installed plugin provides", import.interface);
+            let text =
+                format!("it called `{}` function `{name}`, which no installed plugin provides", import.interface);
             return Err(Stop::new(stop::NO_PROVIDER, text).into_error());
         }
     };
@@ -452,11 +436,7 @@ pub(crate) async fn call_service<'a>(
         function = name
     );
     let held = store.data_mut().held.take();
-    let work = Work::Service {
-        export,
-        params,
-        results: &mut *results,
-    };
+    let work = Work::Service { export, params, results: &mut *results };
     let (held, outcome) = boxed(invoke(held, edge.provider, work).instrument(span)).await;
     store.data_mut().held = held;
     match outcome {

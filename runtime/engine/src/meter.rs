@@ -16,11 +16,7 @@ pub(crate) struct Meter {
 impl Meter {
     /// Bounds the sum of all linear memories.
     pub(crate) fn new(limit_bytes: u64) -> Self {
-        Self {
-            limit_bytes,
-            current_bytes: 0,
-            peak_bytes: 0,
-        }
+        Self { limit_bytes, current_bytes: 0, peak_bytes: 0 }
     }
 
     /// The most it had.

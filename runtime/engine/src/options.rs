@@ -19,11 +19,7 @@ pub struct EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self {
-            cache_dir: None,
-            pool: PoolOptions::default(),
-            optimise: true,
-        }
+        Self { cache_dir: None, pool: PoolOptions::default(), optimise: true }
     }
 }
 
@@ -40,11 +36,7 @@ pub struct PoolOptions {
 
 impl Default for PoolOptions {
     fn default() -> Self {
-        Self {
-            enabled: true,
-            instances: 1_000,
-            memory_bytes_max: 64 * 1024 * 1024,
-        }
+        Self { enabled: true, instances: 1_000, memory_bytes_max: 64 * 1024 * 1024 }
     }
 }
 
@@ -66,11 +58,7 @@ pub(crate) fn config(options: &EngineOptions, pooling: bool) -> Config {
         .wasm_backtrace_max_frames(None)
         .memory_init_cow(true)
         .parallel_compilation(true)
-        .cranelift_opt_level(if options.optimise {
-            OptLevel::Speed
-        } else {
-            OptLevel::None
-        });
+        .cranelift_opt_level(if options.optimise { OptLevel::Speed } else { OptLevel::None });
     if pooling {
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(&options.pool)));
     }

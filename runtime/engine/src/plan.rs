@@ -52,11 +52,8 @@ pub(crate) struct Edge {
 impl Plan {
     /// Resolves a revision.
     pub(crate) fn new(revision: &Revision, lookup: impl Fn(&str) -> Option<Arc<Prepared>>) -> Self {
-        let prepared: Vec<(&PluginId, Option<Arc<Prepared>>)> = revision
-            .plugins
-            .iter()
-            .map(|(id, plugin)| (id, lookup(&plugin.spec.digest)))
-            .collect();
+        let prepared: Vec<(&PluginId, Option<Arc<Prepared>>)> =
+            revision.plugins.iter().map(|(id, plugin)| (id, lookup(&plugin.spec.digest))).collect();
         let plugins = revision
             .plugins
             .iter()
@@ -86,10 +83,7 @@ impl Plan {
         let mut problems = two_providers(revision);
         for plugin in &self.plugins {
             let Some(code) = &plugin.prepared else {
-                problems.push(LinkProblem::NotPrepared {
-                    plugin: plugin.id.clone(),
-                    digest: plugin.digest.clone(),
-                });
+                problems.push(LinkProblem::NotPrepared { plugin: plugin.id.clone(), digest: plugin.digest.clone() });
                 continue;
             };
             for (import, target) in code.services.iter().zip(&plugin.services) {
@@ -155,14 +149,8 @@ fn resolve(
             .iter()
             .enumerate()
             .find_map(|(position, (id, code))| (*id == provider).then_some((position, code.as_ref()?)))?;
-        let export = code
-            .provided
-            .iter()
-            .find(|export| same_track(&export.interface, &import.interface))?;
-        Some(Edge {
-            provider: position,
-            functions: functions(caller, import, provider, export),
-        })
+        let export = code.provided.iter().find(|export| same_track(&export.interface, &import.interface))?;
+        Some(Edge { provider: position, functions: functions(caller, import, provider, export) })
     };
     if import.many {
         return Target::Many(
@@ -173,10 +161,7 @@ fn resolve(
                 .collect(),
         );
     }
-    revision
-        .provider(&import.interface)
-        .and_then(edge)
-        .map_or(Target::Nobody, Target::One)
+    revision.provider(&import.interface).and_then(edge).map_or(Target::Nobody, Target::One)
 }
 
 fn functions(

@@ -38,10 +38,7 @@ pub struct Prepared {
 
 impl fmt::Debug for Prepared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prepared")
-            .field("plugin", &self.plugin)
-            .field("digest", &self.digest)
-            .finish_non_exhaustive()
+        f.debug_struct("Prepared").field("plugin", &self.plugin).field("digest", &self.digest).finish_non_exhaustive()
     }
 }
 
@@ -84,14 +81,8 @@ pub(crate) fn prepare(
     for (index, service) in services.iter().enumerate() {
         link_service(&mut linker, index, service).map_err(|error| invalid(&spec.id, &error))?;
     }
-    let instance_pre = linker
-        .instantiate_pre(component)
-        .map_err(|error| invalid(&spec.id, &error))?;
-    let exports = Exports {
-        engine,
-        spec,
-        component,
-    };
+    let instance_pre = linker.instantiate_pre(component).map_err(|error| invalid(&spec.id, &error))?;
+    let exports = Exports { engine, spec, component };
     let with_jobs = !spec.jobs.is_empty() || !spec.schedules.is_empty();
     Ok(Prepared {
         plugin: spec.id.clone(),
@@ -142,10 +133,7 @@ pub(crate) fn prepare(
 }
 
 fn invalid(plugin: &PluginId, error: &wasmtime::Error) -> PrepareError {
-    PrepareError::Invalid {
-        plugin: plugin.clone(),
-        reason: format!("{error:#}"),
-    }
+    PrepareError::Invalid { plugin: plugin.clone(), reason: format!("{error:#}") }
 }
 
 /// The service interfaces that the component calls. Refuses, by name, every import that is neither the host's nor a required service.
@@ -172,20 +160,17 @@ fn service_imports(
             host_interface(engine, name, &instance).map_err(|reason| refuse(name, reason))?;
             continue;
         }
+        if name.starts_with("wasi:") {
+            return Err(refuse(name, NO_WASI));
+        }
         let functions = functions(engine, &instance).map_err(|item| refuse(&format!("{name}#{item}"), NO_RESOURCES))?;
         if functions.is_empty() {
             // An interface of which only types are used.
             continue;
         }
-        if name.starts_with("wasi:") {
-            return Err(refuse(name, NO_WASI));
-        }
         let requirement = spec.requires.iter().find(|r| same_track(&r.interface, name));
         let Some(requirement) = requirement else {
-            return Err(refuse(
-                name,
-                "which is neither given by the host nor listed under `requires` in the manifest",
-            ));
+            return Err(refuse(name, "which is neither given by the host nor listed under `requires` in the manifest"));
         };
         for (function, ty) in &functions {
             check_service_function(spec, name, function, ty, requirement.many)?;
@@ -218,9 +203,7 @@ fn host_interface(engine: &Engine, name: &str, instance: &ComponentInstance) -> 
         "kontor:host/services@0.1.0",
         "kontor:host/store@0.1.0",
     ];
-    let only_types = instance
-        .exports(engine)
-        .all(|(_, item)| matches!(item.ty, ComponentItem::Type(_)));
+    let only_types = instance.exports(engine).all(|(_, item)| matches!(item.ty, ComponentItem::Type(_)));
     if only_types || GIVEN.iter().any(|given| same_track(given, name)) {
         return Ok(());
     }
@@ -249,9 +232,8 @@ fn check_service_function(
 ) -> Result<(), PrepareError> {
     let chooses = || matches!(ty.params().next(), Some((_, wasmtime::component::Type::String)));
     let refusal = types::service_refusal(ty).or_else(|| {
-        (many && !chooses()).then(|| {
-            "belongs to an extension point: its first parameter must be `provider: string`".to_owned()
-        })
+        (many && !chooses())
+            .then(|| "belongs to an extension point: its first parameter must be `provider: string`".to_owned())
     });
     match refusal {
         None => Ok(()),
@@ -284,11 +266,7 @@ struct Exports<'a> {
 
 impl Exports<'_> {
     fn missing(&self, export: &str, reason: &str) -> PrepareError {
-        PrepareError::Export {
-            plugin: self.spec.id.clone(),
-            export: export.to_owned(),
-            reason: reason.to_owned(),
-        }
+        PrepareError::Export { plugin: self.spec.id.clone(), export: export.to_owned(), reason: reason.to_owned() }
     }
 
     /// Whether the handler is there; an error if it is needed and is not, or has another type than the contract says.
@@ -307,13 +285,12 @@ impl Exports<'_> {
             _ => return Ok(false),
         };
         let component_type = self.component.component_type();
-        ty.typecheck::<P, R>(&component_type.instance_type())
-            .map_err(|error| PrepareError::Function {
-                plugin: self.spec.id.clone(),
-                interface: interface.to_owned(),
-                function: function.to_owned(),
-                reason: format!("has another type than the contract says: {error:#}"),
-            })?;
+        ty.typecheck::<P, R>(&component_type.instance_type()).map_err(|error| PrepareError::Function {
+            plugin: self.spec.id.clone(),
+            interface: interface.to_owned(),
+            function: function.to_owned(),
+            reason: format!("has another type than the contract says: {error:#}"),
+        })?;
         Ok(true)
     }
 
@@ -343,10 +320,7 @@ impl Exports<'_> {
                     .ok_or_else(|| self.missing(&format!("{}#{function}", promise.interface), "it cannot be found"))?;
                 indexed.insert(function, (ty, export));
             }
-            provided.push(ServiceExport {
-                interface: promise.interface.clone(),
-                functions: indexed,
-            });
+            provided.push(ServiceExport { interface: promise.interface.clone(), functions: indexed });
         }
         Ok(provided)
     }

@@ -44,10 +44,7 @@ pub(crate) struct Stop {
 impl Stop {
     /// A stop with this code.
     pub(crate) fn new(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
+        Self { code, message: message.into() }
     }
 
     /// Stops whatever still runs after the execution was given up.
@@ -93,10 +90,7 @@ pub(crate) fn classify(error: &wasmtime::Error) -> Failure {
             format!("it handed more than {} bytes to the host in one call", limits::HOSTCALL_BYTES_MAX),
         ));
     }
-    Failure::Stopped(Stop::new(
-        MALFORMED_DATA,
-        format!("it handed malformed data to the host: {text}"),
-    ))
+    Failure::Stopped(Stop::new(MALFORMED_DATA, format!("it handed malformed data to the host: {text}")))
 }
 
 fn root_cause(error: &wasmtime::Error) -> String {
@@ -116,10 +110,9 @@ fn from_trap(trap: Trap) -> Stop {
             FUEL_EXHAUSTED,
             "it used up its fuel: it computes too much, or loops; ask for more under `limits` in its manifest",
         ),
-        Trap::StackOverflow => Stop::new(
-            STACK_OVERFLOW,
-            "it used up its stack: its functions call one another too deep",
-        ),
+        Trap::StackOverflow => {
+            Stop::new(STACK_OVERFLOW, "it used up its stack: its functions call one another too deep")
+        }
         Trap::InvalidChar
         | Trap::StringOutOfBounds
         | Trap::ListOutOfBounds

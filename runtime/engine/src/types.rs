@@ -151,10 +151,8 @@ pub(crate) struct Difference {
 
 /// Where two functions differ in their types (names of parameters are no part of that), if they do.
 pub(crate) fn difference(left: &ComponentFunc, right: &ComponentFunc) -> Option<Difference> {
-    let (left_params, right_params): (Vec<Type>, Vec<Type>) = (
-        left.params().map(|(_, ty)| ty).collect(),
-        right.params().map(|(_, ty)| ty).collect(),
-    );
+    let (left_params, right_params): (Vec<Type>, Vec<Type>) =
+        (left.params().map(|(_, ty)| ty).collect(), right.params().map(|(_, ty)| ty).collect());
     if left_params.len() != right_params.len() {
         return Some(Difference {
             place: "the parameters".to_owned(),
@@ -175,10 +173,7 @@ pub(crate) fn difference(left: &ComponentFunc, right: &ComponentFunc) -> Option<
             right: list_text(&right_results),
         });
     }
-    left_results
-        .iter()
-        .zip(&right_results)
-        .find_map(|(left, right)| differ(left, right, "the result".to_owned()))
+    left_results.iter().zip(&right_results).find_map(|(left, right)| differ(left, right, "the result".to_owned()))
 }
 
 fn list_text(types: &[Type]) -> String {
@@ -193,19 +188,16 @@ fn differ(left: &Type, right: &Type, place: String) -> Option<Difference> {
     let inner = match (left, right) {
         (Type::List(l), Type::List(r)) => differ(&l.ty(), &r.ty(), format!("{place}, list element")),
         (Type::Option(l), Type::Option(r)) => differ(&l.ty(), &r.ty(), format!("{place}, option")),
-        (Type::Record(l), Type::Record(r)) if l.fields().map(|f| f.name).eq(r.fields().map(|f| f.name)) => l
-            .fields()
-            .zip(r.fields())
-            .find_map(|(l, r)| differ(&l.ty, &r.ty, format!("{place}, field {}", l.name))),
+        (Type::Record(l), Type::Record(r)) if l.fields().map(|f| f.name).eq(r.fields().map(|f| f.name)) => {
+            l.fields().zip(r.fields()).find_map(|(l, r)| differ(&l.ty, &r.ty, format!("{place}, field {}", l.name)))
+        }
         (Type::Tuple(l), Type::Tuple(r)) if l.types().len() == r.types().len() => l
             .types()
             .zip(r.types())
             .enumerate()
             .find_map(|(index, (l, r))| differ(&l, &r, format!("{place}, element {}", index + 1))),
         (Type::Variant(l), Type::Variant(r))
-            if l.cases()
-                .map(|c| (c.name, c.ty.is_some()))
-                .eq(r.cases().map(|c| (c.name, c.ty.is_some()))) =>
+            if l.cases().map(|c| (c.name, c.ty.is_some())).eq(r.cases().map(|c| (c.name, c.ty.is_some()))) =>
         {
             l.cases().zip(r.cases()).find_map(|(l, r)| match (&l.ty, &r.ty) {
                 (Some(lt), Some(rt)) => differ(lt, rt, format!("{place}, case {}", l.name)),
@@ -221,13 +213,7 @@ fn differ(left: &Type, right: &Type, place: String) -> Option<Difference> {
         }
         _ => None,
     };
-    inner.or_else(|| {
-        Some(Difference {
-            left: text(left),
-            right: text(right),
-            place,
-        })
-    })
+    inner.or_else(|| Some(Difference { left: text(left), right: text(right), place }))
 }
 
 /// What keeps a function from being part of a service interface, if anything does.
@@ -254,27 +240,24 @@ pub(crate) fn service_refusal(function: &ComponentFunc) -> Option<String> {
         }
     }
     let has_other = match result.err() {
-        Some(Type::Variant(variant)) => variant
-            .cases()
-            .any(|case| case.name == "other" && matches!(case.ty, Some(Type::String))),
+        Some(Type::Variant(variant)) => {
+            variant.cases().any(|case| case.name == "other" && matches!(case.ty, Some(Type::String)))
+        }
         _ => false,
     };
     if has_other {
         return None;
     }
     let found = result.err().as_ref().map_or_else(|| "nothing".to_owned(), text);
-    Some(format!(
-        "has the error type `{found}`; it must be a variant with a case `other(string)`"
-    ))
+    Some(format!("has the error type `{found}`; it must be a variant with a case `other(string)`"))
 }
 
 /// The part of a type that cannot cross between plugins, with the reason.
 fn forbidden(ty: &Type) -> Option<String> {
     match ty {
-        Type::List(list) if matches!(list.ty(), Type::U8 | Type::S8) => Some(format!(
-            "`{}`, which is slow between plugins; pass a string, or a key",
-            text(ty)
-        )),
+        Type::List(list) if matches!(list.ty(), Type::U8 | Type::S8) => {
+            Some(format!("`{}`, which is slow between plugins; pass a string, or a key", text(ty)))
+        }
         Type::FixedLengthList(_)
         | Type::Map(_)
         | Type::Own(_)
@@ -287,10 +270,7 @@ fn forbidden(ty: &Type) -> Option<String> {
         Type::Record(record) => record.fields().find_map(|field| forbidden(&field.ty)),
         Type::Tuple(tuple) => tuple.types().find_map(|ty| forbidden(&ty)),
         Type::Variant(variant) => variant.cases().find_map(|case| case.ty.as_ref().and_then(forbidden)),
-        Type::Result(result) => [result.ok(), result.err()]
-            .into_iter()
-            .flatten()
-            .find_map(|ty| forbidden(&ty)),
+        Type::Result(result) => [result.ok(), result.err()].into_iter().flatten().find_map(|ty| forbidden(&ty)),
         _ => None,
     }
 }

@@ -66,7 +66,8 @@ impl outbound::Host for Guest {
     ) -> wasmtime::Result<Result<outbound::Response, outbound::FetchError>> {
         // The client keeps the time that the request names. This is the backstop for a client that does not: what became of the
         // exchange is then unknown, so the execution cannot go on.
-        let patience = Duration::from_millis(u64::from(request.timeout_ms.min(OUTBOUND_TIMEOUT_MS_MAX))) + OUTBOUND_GRACE;
+        let patience =
+            Duration::from_millis(u64::from(request.timeout_ms.min(OUTBOUND_TIMEOUT_MS_MAX))) + OUTBOUND_GRACE;
         let request = OutboundRequest {
             method: request.method,
             url: request.url,
@@ -82,11 +83,7 @@ impl outbound::Host for Guest {
         Ok(result
             .map(|response| outbound::Response {
                 status: response.status,
-                headers: response
-                    .headers
-                    .into_iter()
-                    .map(|(name, value)| outbound::Header { name, value })
-                    .collect(),
+                headers: response.headers.into_iter().map(|(name, value)| outbound::Header { name, value }).collect(),
                 body: response.body,
             })
             .map_err(fetch_error))

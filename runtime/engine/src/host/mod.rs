@@ -87,7 +87,9 @@ impl context::Host for Guest {
     fn random(&mut self, length: u32) -> wasmtime::Result<Vec<u8>> {
         let result = self.context()?.transaction.random(length);
         // The function has no error to return: asking for too much is the end.
-        result.map_err(|refused| Stop::new(stop::LIMIT, format!("it asked for {length} random bytes: {refused}")).into_error())
+        result.map_err(|refused| {
+            Stop::new(stop::LIMIT, format!("it asked for {length} random bytes: {refused}")).into_error()
+        })
     }
 
     fn invocation_id(&mut self) -> wasmtime::Result<String> {

@@ -35,9 +35,7 @@ impl Guest {
         let result = self.context()?.transaction.secret(name);
         Ok(match result {
             Ok(Some(secret)) => Ok(secret),
-            Ok(None) => Err(SecretError::Unset(format!(
-                "the merchant has not set the secret `{name}`"
-            ))),
+            Ok(None) => Err(SecretError::Unset(format!("the merchant has not set the secret `{name}`"))),
             Err(OperationError::Invalid(text)) => Err(SecretError::Undeclared(text)),
             Err(OperationError::Store(error)) => {
                 return Err(self.context()?.abort(crate::host::store_failure(error)));

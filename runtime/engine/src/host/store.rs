@@ -31,9 +31,7 @@ impl Host for Guest {
         let transaction = &mut self.context()?.transaction;
         let result = bounded(STORE_TIMEOUT, transaction.get_many(&table, &keys)).await;
         let result = self.settle(result, stop::LIMIT)?;
-        Ok(result
-            .map(|values| values.into_iter().map(|value| value.map(Vec::from)).collect())
-            .map_err(Into::into))
+        Ok(result.map(|values| values.into_iter().map(|value| value.map(Vec::from)).collect()).map_err(Into::into))
     }
 
     fn put(&mut self, table: String, key: Vec<u8>, value: Vec<u8>) -> HostResult<()> {
@@ -52,15 +50,7 @@ impl Host for Guest {
         let result = bounded(STORE_TIMEOUT, scan).await;
         let result = self.settle(result, stop::LIMIT)?;
         Ok(result
-            .map(|entries| {
-                entries
-                    .into_iter()
-                    .map(|(key, value)| Entry {
-                        key,
-                        value: Vec::from(value),
-                    })
-                    .collect()
-            })
+            .map(|entries| entries.into_iter().map(|(key, value)| Entry { key, value: Vec::from(value) }).collect())
             .map_err(Into::into))
     }
 
