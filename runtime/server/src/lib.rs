@@ -39,4 +39,4 @@ pub use outbound::{HttpOutbound, OutboundSetupError};
 pub use packed::{PackageReader, Unpacked};
 pub use problem::{Code, Problem};
 pub use runner::{PluginRunner, PoolUse, Refusal};
-pub use telemetry::{LogFormat, TelemetryError, TelemetryGuard, init_telemetry};
+pub use telemetry::{LogFormat, TelemetryError, TelemetryGuard, init_telemetry, init_telemetry_to};

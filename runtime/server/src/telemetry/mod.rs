@@ -50,6 +50,16 @@ pub struct TelemetryGuard {
     provider: Option<SdkTracerProvider>,
 }
 
+impl TelemetryGuard {
+    /// Sends what is waiting now. Blocks until the collector has it.
+    pub fn flush(&self) -> Result<(), TelemetryError> {
+        match &self.provider {
+            Some(provider) => provider.force_flush().map_err(|e| TelemetryError::Traces(e.to_string())),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Drop for TelemetryGuard {
     fn drop(&mut self) {
         if let Some(provider) = self.provider.take()
@@ -63,14 +73,30 @@ impl Drop for TelemetryGuard {
 /// Sets up log output to stderr (filter from `filter`, else from `KONTOR_LOG`, else `info`) and, when
 /// `OTEL_EXPORTER_OTLP_ENDPOINT` is set, traces. Call once, inside the tokio runtime.
 pub fn init_telemetry(format: LogFormat, filter: Option<&str>) -> Result<TelemetryGuard, TelemetryError> {
+    let collector = std::env::var_os(otlp::ENDPOINT_VARIABLE).is_some_and(|v| !v.is_empty());
+    let provider = if collector { Some(otlp::provider(None).map_err(TelemetryError::Traces)?) } else { None };
+    init(format, filter, provider)
+}
+
+/// The same, with traces to `traces_url` (the whole URL, such as `http://127.0.0.1:4318/v1/traces`).
+pub fn init_telemetry_to(
+    format: LogFormat,
+    filter: Option<&str>,
+    traces_url: &str,
+) -> Result<TelemetryGuard, TelemetryError> {
+    let provider = otlp::provider(Some(traces_url)).map_err(TelemetryError::Traces)?;
+    init(format, filter, Some(provider))
+}
+
+fn init(
+    format: LogFormat,
+    filter: Option<&str>,
+    provider: Option<SdkTracerProvider>,
+) -> Result<TelemetryGuard, TelemetryError> {
     let text =
         filter.map(str::to_owned).or_else(|| std::env::var("KONTOR_LOG").ok()).unwrap_or_else(|| "info".to_owned());
     let filter = EnvFilter::try_new(&text)
         .map_err(|e| TelemetryError::Filter { filter: text.clone(), reason: e.to_string() })?;
-    let provider = match std::env::var_os(otlp::ENDPOINT_VARIABLE).filter(|v| !v.is_empty()) {
-        Some(_) => Some(otlp::provider(None).map_err(TelemetryError::Traces)?),
-        None => None,
-    };
     let traces = provider.as_ref().map(|p| {
         let only_ours =
             EnvFilter::new("off,kontor_server=trace,kontor_core=trace,kontor_engine=trace,kontor_store=trace");

@@ -58,35 +58,3 @@ impl HttpClient for RuntimeClient {
         Box::pin(async move { sent.await? })
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn spans_reach_the_collector() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/v1/traces", listener.local_addr().unwrap());
-        let collector = tokio::spawn(async move {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut request = vec![0; 16 * 1024];
-            let mut length = 0;
-            while !request[..length].windows(8).any(|w| w == b"the-span") {
-                let read = stream.read(&mut request[length..]).await.unwrap();
-                assert!(read > 0, "the request ended before the span");
-                length += read;
-            }
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
-            String::from_utf8_lossy(&request[..length]).into_owned()
-        });
-        let provider = super::provider(Some(&url)).unwrap();
-        provider.tracer("kontor").start("the-span").end();
-        let flushed = tokio::task::spawn_blocking(move || provider.force_flush()).await.unwrap();
-        flushed.unwrap();
-        let request = collector.await.unwrap();
-        assert!(request.starts_with("POST /v1/traces "), "{request}");
-        assert!(request.contains("kontor"), "the service has a name");
-    }
-}

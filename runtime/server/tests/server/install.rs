@@ -226,3 +226,40 @@ async fn a_host_comes_back_with_everything_it_had() {
     assert_eq!(second.host.first_admin_token(), None);
     assert_eq!(answered(second.post("/m/m/p/count")).await.1, 2);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn upgrades_and_rollbacks_under_load_lose_no_request() {
+    let host = host().await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let callers: Vec<_> = (0..6)
+        .map(|_| {
+            let (client, url, stop) = (host.client.clone(), host.url("/m/m/p/"), stop.clone());
+            tokio::spawn(async move {
+                let (mut answers, mut newest) = (0_u64, 0);
+                while !stop.is_cancelled() {
+                    let (status, body) = answered(client.get(&url)).await;
+                    assert_eq!(status, StatusCode::OK, "{body}");
+                    let revision = body["revision"].as_u64().unwrap();
+                    assert!(revision >= newest, "a caller never goes back in time: {revision} after {newest}");
+                    newest = revision;
+                    answers += 1;
+                }
+                (answers, newest)
+            })
+        })
+        .collect();
+    for minor in 1..=8 {
+        host.install("m", &spec("p", &format!("1.{minor}.0"))).await;
+        if minor % 2 == 0 {
+            let (status, body) = host.api(Method::POST, "/merchants/m/rollback", Some(json!({}))).await;
+            assert_eq!(status, StatusCode::OK, "{body}");
+        }
+    }
+    stop.cancel();
+    let last = revision(&host).await;
+    assert_eq!(last, 13);
+    for caller in callers {
+        let (answers, newest) = caller.await.unwrap();
+        assert!(answers > 0 && newest <= last, "{answers} {newest}");
+    }
+}

@@ -18,3 +18,4 @@ mod real;
 mod routes;
 mod shutdown;
 mod streams;
+mod traces;
