@@ -186,7 +186,7 @@ mod tests {
                     ("referrer-policy", "no-referrer"),
                     ("content-length", "99"),
                     ("set-cookie", "kontor_staff=x"),
-                    ("set-cookie", "cart=1"),
+                    ("set-cookie", "visit=1"),
                     ("connection", "close"),
                 ],
             ),
@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(headers["x-content-type-options"], "nosniff");
         assert_eq!(headers["x-frame-options"], "SAMEORIGIN");
         assert!(!headers.contains_key("content-length") && !headers.contains_key("connection"));
-        assert_eq!(headers.get_all("set-cookie").iter().collect::<Vec<_>>(), ["cart=1"]);
+        assert_eq!(headers.get_all("set-cookie").iter().collect::<Vec<_>>(), ["visit=1"]);
         assert!(!headers.contains_key("cache-control"));
         let staff = from_plugin(answer(200, &[]), &RouteAuth::Staff("a".to_owned())).unwrap();
         assert_eq!(staff.headers()["cache-control"], "private, no-store");
