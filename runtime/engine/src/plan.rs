@@ -46,7 +46,7 @@ pub(crate) struct Edge {
     /// Its position in the plan.
     pub(crate) provider: usize,
     /// The provider's functions, by the position of the caller's; or why one cannot be called.
-    pub(crate) functions: Vec<Result<ComponentExportIndex, LinkProblem>>,
+    pub(crate) functions: Vec<Result<ComponentExportIndex, Box<LinkProblem>>>,
 }
 
 impl Plan {
@@ -62,7 +62,7 @@ impl Plan {
                 id: id.clone(),
                 digest: plugin.spec.digest.clone(),
                 prepared: code.clone(),
-                limits: capped(&plugin.spec.limits),
+                limits: plugin.spec.limits.capped(PLUGIN_LIMITS_MAX),
                 services: code
                     .iter()
                     .flat_map(|code| &code.services)
@@ -99,7 +99,9 @@ impl Plan {
                     });
                 }
                 let broken = edges.iter().flat_map(|edge| &edge.functions);
-                problems.extend(broken.filter_map(|function| function.as_ref().err().cloned()));
+                problems.extend(
+                    broken.filter_map(|function| function.as_ref().err().map(|problem| LinkProblem::clone(problem))),
+                );
             }
         }
         problems
@@ -169,22 +171,22 @@ fn functions(
     import: &ServiceImport,
     provider: &PluginId,
     export: &ServiceExport,
-) -> Vec<Result<ComponentExportIndex, LinkProblem>> {
+) -> Vec<Result<ComponentExportIndex, Box<LinkProblem>>> {
     import
         .functions
         .iter()
         .map(|(name, expected)| {
             let Some((found, index)) = export.functions.get(name) else {
-                return Err(LinkProblem::NoFunction {
+                return Err(Box::new(LinkProblem::NoFunction {
                     plugin: caller.clone(),
                     provider: provider.clone(),
                     interface: import.interface.clone(),
                     function: name.clone(),
-                });
+                }));
             };
             match types::difference(expected, found) {
                 None => Ok(*index),
-                Some(difference) => Err(LinkProblem::TypeMismatch {
+                Some(difference) => Err(Box::new(LinkProblem::TypeMismatch {
                     plugin: caller.clone(),
                     provider: provider.clone(),
                     interface: import.interface.clone(),
@@ -192,17 +194,8 @@ fn functions(
                     place: difference.place,
                     expected: difference.left,
                     found: difference.right,
-                }),
+                })),
             }
         })
         .collect()
-}
-
-fn capped(limits: &PluginLimits) -> PluginLimits {
-    PluginLimits {
-        fuel: limits.fuel.min(PLUGIN_LIMITS_MAX.fuel),
-        memory_bytes: limits.memory_bytes.min(PLUGIN_LIMITS_MAX.memory_bytes),
-        timeout_ms: limits.timeout_ms.min(PLUGIN_LIMITS_MAX.timeout_ms),
-        ..*limits
-    }
 }

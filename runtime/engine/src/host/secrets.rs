@@ -79,3 +79,24 @@ impl Host for Guest {
         Ok(Ok(secret.as_ref().to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 2202 and RFC 4231, test case 2.
+    #[test]
+    fn codes_are_those_of_the_standard() {
+        let (key, message) = (b"Jefe", b"what do ya want for nothing?");
+        let code = |code: Option<Vec<u8>>| hex::encode(code.unwrap());
+        assert_eq!(code(code_with::<Hmac<Sha1>>(key, message)), "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
+        assert_eq!(
+            code(code_with::<Hmac<Sha256>>(key, message)),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+        assert_eq!(
+            code(code_with::<Hmac<Sha512>>(key, message)),
+            "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737"
+        );
+    }
+}
