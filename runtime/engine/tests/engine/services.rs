@@ -171,3 +171,48 @@ async fn calls_in_a_circle_are_refused() {
     let (plugin, code, _) = rig.stopped("circle", "").await;
     assert_eq!((plugin.as_str(), code.as_str()), ("circle", "re-entrance"));
 }
+
+/// A provider that reads a key of which the test's store makes trouble.
+fn troubled(key: &str) -> (PluginSpec, Vec<u8>) {
+    let wasm = guests::provider(
+        "import kontor:host/store@0.1.0; export demo:service/act@0.1.0;",
+        r#"(import "kontor:host/store@0.1.0" "get" (func $get (param i32 i32 i32 i32 i32)))"#,
+        &format!(
+            r#"(data (i32.const 16) "rows") (data (i32.const 24) "{key}")
+               (func (export "demo:service/act@0.1.0#act") (param i32) (result i32)
+                 (call $get (i32.const 16) (i32.const 4) (i32.const 24) (i32.const {}) (i32.const 512))
+                 (i32.const 256))"#,
+            key.len()
+        ),
+    );
+    let spec = PluginSpec { provides: provides(ACT, None), ..guests::spec("provider", &wasm) };
+    (spec, wasm)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_in_a_nested_call_ends_the_whole_execution() {
+    let mut caller = caller(false);
+    caller.0.limits.timeout_ms = 120_000;
+    let rig = Rig::new(vec![caller, troubled("hang")]).await;
+    let error = rig.get("caller", "0").await.unwrap_err();
+    assert_eq!(error.code(), "unavailable", "the caller cannot turn it into an answer: {error}");
+    assert_eq!(rig.engine.stats().live_instances, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_plugin_that_runs_when_time_is_up_is_named() {
+    let mut caller = caller(false);
+    caller.0.limits.timeout_ms = 1_000;
+    let rig = Rig::new(vec![caller, troubled("hang")]).await;
+    let (plugin, code, _) = rig.stopped("caller", "0").await;
+    assert_eq!((plugin.as_str(), code.as_str()), ("provider", "timeout"));
+    assert_eq!(rig.usage("provider").calls, 1);
+}
+
+#[tokio::test]
+async fn a_panic_of_the_host_in_a_nested_call_is_a_host_fault() {
+    let rig = Rig::new(vec![caller(false), troubled("break")]).await;
+    let error = rig.get("caller", "0").await.unwrap_err();
+    assert_eq!(error.code(), "host-fault", "{error}");
+    assert_eq!(rig.engine.stats().live_instances, 0);
+}
