@@ -174,7 +174,7 @@ pub enum LinkProblem {
         interface: String,
         /// The function.
         function: String,
-        /// Where in the function's type, such as `parameter 1, field sku`.
+        /// Where in the function's type, such as `parameter 1, field name`.
         place: String,
         /// The caller's type.
         expected: String,

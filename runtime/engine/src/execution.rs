@@ -29,7 +29,7 @@ pub(crate) struct Context {
     /// By position in the plan.
     usage: Vec<Used>,
     /// Positions in the order first called.
-    order: Vec<usize>,
+    first_called: Vec<usize>,
     /// Counts calls, to tell which instances took part in what is undone.
     calls: u64,
     /// Set once: why the whole execution is given up, whatever the guests make of it.
@@ -132,7 +132,7 @@ impl Context {
             plan,
             instances: std::iter::repeat_with(|| None).take(plugins).collect(),
             usage: vec![Used::default(); plugins],
-            order: Vec::new(),
+            first_called: Vec::new(),
             calls: 0,
             abort: None,
             salvage: Arc::downgrade(salvage),
@@ -168,7 +168,7 @@ impl Context {
             self.retire(position);
         }
         let usage = self
-            .order
+            .first_called
             .iter()
             .filter_map(|&position| {
                 let id = self.plan.plugins.get(position)?.id.clone();
@@ -276,7 +276,7 @@ fn enter(context: &mut Context, position: usize) -> Result<(Arc<Prepared>, Savep
     context.calls += 1;
     if let Some(used) = context.usage.get_mut(position) {
         if used.usage.calls == 0 {
-            context.order.push(position);
+            context.first_called.push(position);
         }
         used.usage.calls += 1;
     }

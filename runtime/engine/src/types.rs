@@ -141,7 +141,7 @@ fn kind(ty: &Type) -> &'static str {
 /// The innermost place at which two functions differ.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Difference {
-    /// Such as `parameter 1, field sku`.
+    /// Such as `parameter 1, field name`.
     pub(crate) place: String,
     /// The first's type there.
     pub(crate) left: String,
