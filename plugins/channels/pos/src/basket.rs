@@ -52,7 +52,9 @@ impl Basket {
         let had = match self.lines.iter().position(|line| line.sku == sku) {
             Some(at) => self.lines.remove(at).quantity,
             None if self.lines.len() >= LINES_MAX => {
-                return Err(Error::conflict(format!("A basket has at most {LINES_MAX} lines.")).with_code("basket-full"));
+                return Err(
+                    Error::conflict(format!("A basket has at most {LINES_MAX} lines.")).with_code("basket-full")
+                );
             }
             None => 0,
         };

@@ -42,9 +42,17 @@ pub(crate) fn round_to_coin(amount_minor: i64, coin_minor: i64) -> i64 {
 }
 
 /// Whether the tenders pay the total, and with what change. Refuses too little, and more on the card than is due.
-pub(crate) fn settle(total_minor: i64, tenders: &[Tender], coin_minor: i64, currency: &str) -> Result<Settlement, Error> {
+pub(crate) fn settle(
+    total_minor: i64,
+    tenders: &[Tender],
+    coin_minor: i64,
+    currency: &str,
+) -> Result<Settlement, Error> {
     if tenders.len() > TENDERS_MAX {
-        return Err(Error::invalid(format!("tenders: at most {TENDERS_MAX} are allowed, there are {}.", tenders.len())));
+        return Err(Error::invalid(format!(
+            "tenders: at most {TENDERS_MAX} are allowed, there are {}.",
+            tenders.len()
+        )));
     }
     for (index, tender) in tenders.iter().enumerate() {
         if !(1..=AMOUNT_MAX_MINOR).contains(&tender.amount_minor) {
@@ -54,7 +62,9 @@ pub(crate) fn settle(total_minor: i64, tenders: &[Tender], coin_minor: i64, curr
             )));
         }
     }
-    let given = |method| -> i64 { tenders.iter().filter(|tender| tender.method == method).map(|tender| tender.amount_minor).sum() };
+    let given = |method| -> i64 {
+        tenders.iter().filter(|tender| tender.method == method).map(|tender| tender.amount_minor).sum()
+    };
     let (card, cash) = (given(Method::Card), given(Method::Cash));
     let shown = |amount| money::plain(amount, currency);
     if card > total_minor {
@@ -79,7 +89,8 @@ pub(crate) fn settle(total_minor: i64, tenders: &[Tender], coin_minor: i64, curr
         return Err(Error::invalid(format!("The tenders pay {} of {}.", shown(card + cash), shown(card + due)))
             .with_code("underpaid")
             .with("total_minor", total_minor)
-            .with("missing_minor", due - cash));
+            .with("missing_minor", due - cash)
+            .with("currency", currency));
     }
     Ok(Settlement { cash_rounding_minor: due - rest, change_minor: cash - due, method })
 }
@@ -90,7 +101,8 @@ pub(crate) fn likely_amounts(due_minor: i64, currency: &str) -> Vec<i64> {
     let mut amounts = vec![due_minor];
     for note in [5, 10, 20, 50, 100, 200, 500, 1_000] {
         let note = note * unit;
-        let round = due_minor.div_euclid(note).saturating_add(i64::from(due_minor.rem_euclid(note) > 0)).saturating_mul(note);
+        let round =
+            due_minor.div_euclid(note).saturating_add(i64::from(due_minor.rem_euclid(note) > 0)).saturating_mul(note);
         if !amounts.contains(&round) {
             amounts.push(round);
         }
@@ -142,7 +154,14 @@ mod tests {
             ("too little cash", 1999, "EUR", vec![cash(1000)], "underpaid", "EUR 10.00 of EUR 19.99"),
             ("nothing", 1999, "EUR", vec![], "underpaid", "EUR 0.00 of EUR 19.99"),
             ("too little after rounding", 1998, "CHF", vec![cash(1998)], "underpaid", "CHF 19.98 of CHF 20.00"),
-            ("too much on the card", 1999, "EUR", vec![card(2000)], "card-exceeds-total", "change is given for cash only"),
+            (
+                "too much on the card",
+                1999,
+                "EUR",
+                vec![card(2000)],
+                "card-exceeds-total",
+                "change is given for cash only",
+            ),
             ("zero", 1999, "EUR", vec![cash(0)], "invalid", "tenders[0].amount_minor"),
             ("negative", 1999, "EUR", vec![cash(5000), card(-5)], "invalid", "tenders[1].amount_minor"),
             ("beyond all bounds", 1999, "EUR", vec![cash(i64::MAX)], "invalid", "tenders[0].amount_minor"),

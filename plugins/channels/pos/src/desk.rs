@@ -12,8 +12,7 @@ use crate::settings::{Settings, Till};
 use crate::{cash, money, shop, till};
 
 /// Pages bring neither script nor frames.
-const CONTENT_POLICY: &str =
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 type Page = Result<Response, Error>;
 
@@ -78,7 +77,10 @@ fn frame(settings: &Settings, base: &str, till: Option<Till>) -> Frame {
 }
 
 fn shown(page: String) -> Response {
-    Html(page).into_response().with_header("content-security-policy", CONTENT_POLICY).with_header("cache-control", "no-store")
+    Html(page)
+        .into_response()
+        .with_header("content-security-policy", CONTENT_POLICY)
+        .with_header("cache-control", "no-store")
 }
 
 fn status(status: u16) -> StatusCode {
@@ -277,7 +279,9 @@ pub(crate) fn pay(base: BasePath, Path(id): Path<String>, Form(payment): Form<Pa
             till_id: desk.till.id.clone(),
             sale_id: payment.sale_id.clone(),
             location: None,
-            lines: lines.map(|line| SaleLine { sku: line.sku.clone(), quantity: line.quantity, unit_price_minor: None }).collect(),
+            lines: lines
+                .map(|line| SaleLine { sku: line.sku.clone(), quantity: line.quantity, unit_price_minor: None })
+                .collect(),
             tenders,
             occurred_at_ms: None,
             goods: payment.goods.unwrap_or_default(),
@@ -303,7 +307,13 @@ pub(crate) fn receipt(base: BasePath, Path((id, sale)): Path<(String, String)>) 
     Desk::serve(base, &id, |desk| {
         let receipt = till::receipt(&sale)?;
         let location = shop::location_name(&receipt);
-        Ok(shown(pages::receipt(&desk.frame(), &receipt, &location, &desk.settings.receipt_header, &desk.settings.receipt_footer)))
+        Ok(shown(pages::receipt(
+            &desk.frame(),
+            &receipt,
+            &location,
+            &desk.settings.receipt_header,
+            &desk.settings.receipt_footer,
+        )))
     })
 }
 
@@ -347,7 +357,8 @@ mod tests {
             ("more cash than is due", Some(Button::Split), "50", None, Ok(vec![cash(5000)])),
         ] {
             let given = Some(given.to_owned());
-            let payment = Payment { sale_id: "s".into(), expected_total_minor: 1998, goods: None, given, quick, method };
+            let payment =
+                Payment { sale_id: "s".into(), expected_total_minor: 1998, goods: None, given, quick, method };
             assert_eq!(tenders(&payment, 1998, 2000, "CHF"), expected, "{name}");
         }
     }

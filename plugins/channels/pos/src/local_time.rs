@@ -10,8 +10,8 @@ const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
 fn winter_minutes(country: &str) -> Option<u64> {
     match country {
         "GB" | "IE" | "PT" => Some(0),
-        "AD" | "AL" | "AT" | "BA" | "BE" | "CH" | "CZ" | "DE" | "DK" | "ES" | "FR" | "HR" | "HU" | "IT" | "LI" | "LU" | "MC"
-        | "ME" | "MK" | "MT" | "NL" | "NO" | "PL" | "RS" | "SE" | "SI" | "SK" | "SM" | "VA" => Some(60),
+        "AD" | "AL" | "AT" | "BA" | "BE" | "CH" | "CZ" | "DE" | "DK" | "ES" | "FR" | "HR" | "HU" | "IT" | "LI"
+        | "LU" | "MC" | "ME" | "MK" | "MT" | "NL" | "NO" | "PL" | "RS" | "SE" | "SI" | "SK" | "SM" | "VA" => Some(60),
         "BG" | "CY" | "EE" | "FI" | "GR" | "LT" | "LV" | "RO" | "UA" => Some(120),
         _ => None,
     }

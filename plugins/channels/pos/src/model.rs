@@ -4,27 +4,29 @@ use serde::{Deserialize, Serialize};
 
 /// Where the goods are when they are sold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Goods {
     /// In the customer's hands: the sale is never refused for lack of stock.
     #[default]
+    #[serde(alias = "in-hand")]
     InHand,
     /// To be fetched from the location's stock: refused when there is not enough.
+    #[serde(alias = "from-stock")]
     FromStock,
 }
 
 impl Goods {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Self::InHand => "in-hand",
-            Self::FromStock => "from-stock",
+            Self::InHand => "in_hand",
+            Self::FromStock => "from_stock",
         }
     }
 }
 
 /// How money comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Method {
     Cash,
     Card,
@@ -155,7 +157,7 @@ pub(crate) struct Price {
 pub(crate) struct StockPlace {
     pub(crate) location: String,
     pub(crate) name: String,
-    /// `store`, `warehouse` or `third-party`.
+    /// `store`, `warehouse` or `third_party`.
     pub(crate) kind: &'static str,
     /// Whether it is the till's own location.
     pub(crate) here: bool,
@@ -182,7 +184,9 @@ pub(crate) struct Item {
 
 /// Sorts the places of an article and sums them up.
 pub(crate) fn places(mut stock: Vec<StockPlace>) -> (Vec<StockPlace>, Option<i64>, i64) {
-    stock.sort_by(|a, b| (!a.here, a.kind != "store", &a.name, &a.location).cmp(&(!b.here, b.kind != "store", &b.name, &b.location)));
+    stock.sort_by(|a, b| {
+        (!a.here, a.kind != "store", &a.name, &a.location).cmp(&(!b.here, b.kind != "store", &b.name, &b.location))
+    });
     let here = stock.iter().find(|place| place.here).map(|place| place.available);
     let elsewhere = stock.iter().filter(|place| !place.here).map(|place| place.available.max(0)).sum();
     (stock, here, elsewhere)

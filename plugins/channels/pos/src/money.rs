@@ -105,8 +105,8 @@ fn symbol(currency: &str) -> Option<&'static str> {
 /// Digits after the point (ISO 4217).
 pub(crate) fn exponent(currency: &str) -> u32 {
     match currency {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV" | "XAF"
-        | "XOF" | "XPF" => 0,
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"
+        | "XAF" | "XOF" | "XPF" => 0,
         "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
         "CLF" | "UYW" => 4,
         _ => 2,
@@ -132,7 +132,10 @@ mod tests {
             assert_eq!(format(amount, currency, Language::De), de);
             assert_eq!(plain(amount, currency), program);
         }
-        assert_eq!((rate(1900, Language::De), rate(550, Language::De), rate(725, Language::En)), ("19\u{a0}%".into(), "5,5\u{a0}%".into(), "7.25\u{a0}%".into()));
+        assert_eq!(
+            (rate(1900, Language::De), rate(550, Language::De), rate(725, Language::En)),
+            ("19\u{a0}%".into(), "5,5\u{a0}%".into(), "7.25\u{a0}%".into())
+        );
     }
 
     #[test]

@@ -37,7 +37,10 @@ fn check_line(line: &SaleLine, index: usize) -> Result<(), Error> {
         return invalid(&format!("lines[{index}].sku"), "must be 1 to 64 characters");
     }
     if !(1..=QUANTITY_MAX).contains(&line.quantity) {
-        return invalid(&format!("lines[{index}].quantity"), &format!("{} is not between 1 and {QUANTITY_MAX}", line.quantity));
+        return invalid(
+            &format!("lines[{index}].quantity"),
+            &format!("{} is not between 1 and {QUANTITY_MAX}", line.quantity),
+        );
     }
     if line.unit_price_minor.is_some_and(|price| !(0..=1_000_000_000).contains(&price)) {
         return invalid(&format!("lines[{index}].unit_price_minor"), "must be 0 to 1000000000");
@@ -119,7 +122,8 @@ pub(crate) fn receipt(request: &SaleRequest, priced: Priced, settled: &Settlemen
 
 /// Whether a receipt is that of this sale. An id that stands for two different sales would lose one of them.
 pub(crate) fn is_same(receipt: &Receipt, request: &SaleRequest) -> bool {
-    let same_line = |(printed, asked): (&PricedLine, &SaleLine)| printed.sku == asked.sku && printed.quantity == asked.quantity;
+    let same_line =
+        |(printed, asked): (&PricedLine, &SaleLine)| printed.sku == asked.sku && printed.quantity == asked.quantity;
     receipt.till_id == request.till_id
         && receipt.goods == request.goods
         && receipt.tenders == request.tenders
@@ -178,7 +182,10 @@ pub(crate) mod tests {
         };
         Priced {
             currency: "EUR".into(),
-            lines: vec![line("MUG", "Mug <blue>", 2, 1290, 2168, 2580, 1900), line("TEA", "Tea", 1, 499, 466, 499, 700)],
+            lines: vec![
+                line("MUG", "Mug <blue>", 2, 1290, 2168, 2580, 1900),
+                line("TEA", "Tea", 1, 499, 466, 499, 700),
+            ],
             taxes: vec![
                 TaxLine { rate_basis_points: 700, net_minor: 466, tax_minor: 33, gross_minor: 499 },
                 TaxLine { rate_basis_points: 1900, net_minor: 2168, tax_minor: 412, gross_minor: 2580 },

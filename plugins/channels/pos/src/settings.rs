@@ -45,7 +45,8 @@ impl Settings {
     /// The till with this id.
     pub(crate) fn till(&self, id: &str) -> Result<&Till, Error> {
         self.tills.iter().find(|till| till.id == id).ok_or_else(|| {
-            Error::not_found(format!("There is no till `{id}`. Add it to the configuration of the plugin.")).with_code("unknown-till")
+            Error::not_found(format!("There is no till `{id}`. Add it to the configuration of the plugin."))
+                .with_code("unknown-till")
         })
     }
 

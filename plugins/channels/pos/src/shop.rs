@@ -10,7 +10,9 @@ use crate::bindings::kontor::commerce::inventory::{self, InventoryError};
 use crate::bindings::kontor::commerce::orders::{self, OrdersError};
 use crate::bindings::kontor::commerce::pricing::{self, PricingError};
 use crate::bindings::kontor::commerce::types::Attribute;
-use crate::model::{Goods, Item, Price, Priced, PricedLine, Receipt, SaleLine, SaleRequest, StockPlace, TaxLine, places, title};
+use crate::model::{
+    Goods, Item, Price, Priced, PricedLine, Receipt, SaleLine, SaleRequest, StockPlace, TaxLine, places, title,
+};
 use crate::sale::{gross_unit_price, occurred_at_ms};
 use crate::settings::Settings;
 
@@ -95,18 +97,20 @@ fn item(
     let places_of = locations.iter().filter_map(|location| {
         let level = levels.iter().find(|level| level.sku == sku && level.location == location.id);
         let is_here = here == Some(location.id.as_str());
-        (is_here || level.is_some() || (location.active && location.kind == inventory::LocationKind::Store)).then(|| StockPlace {
-            location: location.id.clone(),
-            name: location.name.clone(),
-            kind: match location.kind {
-                inventory::LocationKind::Store => "store",
-                inventory::LocationKind::Warehouse => "warehouse",
-                inventory::LocationKind::ThirdParty => "third-party",
+        (is_here || level.is_some() || (location.active && location.kind == inventory::LocationKind::Store)).then(
+            || StockPlace {
+                location: location.id.clone(),
+                name: location.name.clone(),
+                kind: match location.kind {
+                    inventory::LocationKind::Store => "store",
+                    inventory::LocationKind::Warehouse => "warehouse",
+                    inventory::LocationKind::ThirdParty => "third_party",
+                },
+                here: is_here,
+                on_hand: level.map_or(0, |level| level.on_hand),
+                available: level.map_or(0, |level| level.available_to_sell),
             },
-            here: is_here,
-            on_hand: level.map_or(0, |level| level.on_hand),
-            available: level.map_or(0, |level| level.available_to_sell),
-        })
+        )
     });
     let (stock, available_here, available_elsewhere) = places(places_of.collect());
     let price = prices
@@ -130,7 +134,11 @@ pub(crate) fn titles(skus: &[String]) -> Result<Vec<(String, String)>, Error> {
     let mut known = Vec::new();
     for batch in skus.chunks(SKUS_MAX) {
         let variants = catalog::get_variants(batch).map_err(from_catalog)?;
-        known.extend(variants.into_iter().map(|view| (view.variant_info.sku, title(&view.product_title, &view.variant_info.title))));
+        known.extend(
+            variants
+                .into_iter()
+                .map(|view| (view.variant_info.sku, title(&view.product_title, &view.variant_info.title))),
+        );
     }
     Ok(known)
 }
@@ -189,7 +197,12 @@ pub(crate) fn price(settings: &Settings, lines: &[SaleLine]) -> Result<Priced, E
         tax_minor: tax.tax_minor,
         gross_minor: tax.gross_minor,
     });
-    Ok(Priced { lines: priced.collect(), taxes: taxes.collect(), currency: quote.currency, total_minor: quote.total_minor })
+    Ok(Priced {
+        lines: priced.collect(),
+        taxes: taxes.collect(),
+        currency: quote.currency,
+        total_minor: quote.total_minor,
+    })
 }
 
 /// Holds goods at the place of the sale, before it is placed.
@@ -291,13 +304,18 @@ fn attribute(name: &str, value: &str) -> Attribute {
 /// Names of locations, for receipts.
 pub(crate) fn location_name(receipt: &Receipt) -> String {
     let locations = inventory::list_locations().unwrap_or_default();
-    locations.into_iter().find(|location| location.id == receipt.location).map_or_else(|| receipt.location.clone(), |l| l.name)
+    locations
+        .into_iter()
+        .find(|location| location.id == receipt.location)
+        .map_or_else(|| receipt.location.clone(), |l| l.name)
 }
 
 fn insufficient(shortages: impl Iterator<Item = (String, i64, i64)>) -> Error {
     let list: Vec<(String, i64, i64)> = shortages.collect();
-    let text: Vec<String> =
-        list.iter().map(|(sku, requested, available)| format!("{sku} ({requested} wanted, {available} available)")).collect();
+    let text: Vec<String> = list
+        .iter()
+        .map(|(sku, requested, available)| format!("{sku} ({requested} wanted, {available} available)"))
+        .collect();
     let members: Vec<serde_json::Value> = list
         .iter()
         .map(|(sku, requested, available)| json!({ "sku": sku, "requested": requested, "available": available }))

@@ -116,7 +116,8 @@ pub(crate) fn discard_basket(till: &str) -> Result<(), Error> {
 pub(crate) fn park(till: &str) -> Result<(), Error> {
     let Some(mut basket) = BASKETS.get(till)? else { return Ok(()) };
     if parked(till)?.len() >= PARKED_MAX {
-        return Err(Error::conflict(format!("The till `{till}` has {PARKED_MAX} parked baskets already.")).with_code("parked-full"));
+        return Err(Error::conflict(format!("The till `{till}` has {PARKED_MAX} parked baskets already."))
+            .with_code("parked-full"));
     }
     basket.parked_at_ms = clock::now().as_ms();
     PARKED.put((till, &basket.sale_id), &basket)?;

@@ -125,8 +125,8 @@ pub(crate) fn explain(frame: &Frame, error: &Error) -> String {
         "underpaid" => {
             let problem = error.to_problem();
             let missing = problem.get("missing_minor").and_then(Value::as_i64).unwrap_or_default();
-            let currency = error.detail().split(' ').find(|word| word.len() == 3 && word.bytes().all(|b| b.is_ascii_uppercase()));
-            format!("{} {}", texts.underpaid, frame.amount(missing, currency.unwrap_or_default()))
+            let currency = problem.get("currency").and_then(Value::as_str).unwrap_or_default();
+            format!("{} {}", texts.underpaid, frame.amount(missing, currency))
         }
         "card-exceeds-total" => texts.card_exceeds.to_owned(),
         "total-changed" => texts.total_changed.to_owned(),
@@ -161,7 +161,10 @@ pub(crate) mod tests {
     fn everything_is_escaped_and_prefixed() {
         let page = frame(Language::De).page("<b>", "/stock", &html! { p { "\"><script>" } });
         assert!(page.contains("Kasse &lt;1&gt;") && page.contains("&lt;b&gt;") && !page.contains("<script"), "{page}");
-        assert!(page.contains("<a href=\"/m/demo/pos/tills/bonn-1/stock\" aria-current=\"page\">Bestand</a>"), "{page}");
+        assert!(
+            page.contains("<a href=\"/m/demo/pos/tills/bonn-1/stock\" aria-current=\"page\">Bestand</a>"),
+            "{page}"
+        );
         assert!(page.contains("<html lang=\"de\">"), "{page}");
         assert_eq!(escape("a b/ü&"), "a%20b%2F%C3%BC%26");
     }

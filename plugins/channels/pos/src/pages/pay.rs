@@ -87,12 +87,13 @@ mod tests {
             "20,00\u{a0}CHF",
             "value=\"1&quot;0\" inputmode=\"decimal\"",
             "name=\"quick\" value=\"5000\"",
-            "value=\"from-stock\" checked",
+            "value=\"from_stock\" checked",
             "Es fehlen noch: 10",
         ] {
             assert!(page.contains(part), "{part} is missing in {page}");
         }
-        let buttons: Vec<usize> = ["value=\"cash\"", "name=\"quick\"", "value=\"card\""].iter().filter_map(|b| page.find(b)).collect();
+        let buttons: Vec<usize> =
+            ["value=\"cash\"", "name=\"quick\"", "value=\"card\""].iter().filter_map(|b| page.find(b)).collect();
         assert!(buttons.len() == 3 && buttons.is_sorted(), "the first button answers to Enter: {page}");
     }
 }

@@ -140,7 +140,14 @@ mod tests {
     #[test]
     fn stock_of_all_stores() {
         let page = stock(&frame(Language::De), "mug", Some(&[item()]));
-        for part in ["Mug &lt;blue&gt;", "/stock?code=MUG%2F1", "hier: 0 · Bestand: 7", "Filiale · hier", "<strong class=\"none\">0</strong>", ">7</strong>"] {
+        for part in [
+            "Mug &lt;blue&gt;",
+            "/stock?code=MUG%2F1",
+            "hier: 0 · Bestand: 7",
+            "Filiale · hier",
+            "<strong class=\"none\">0</strong>",
+            ">7</strong>",
+        ] {
             assert!(page.contains(part), "{part} is missing in {page}");
         }
         let nothing = stock(&frame(Language::De), "<x>", Some(&[]));
@@ -152,7 +159,10 @@ mod tests {
     fn a_search_offers_what_can_be_sold() {
         let unpriced = Item { sku: "OLD".into(), price: None, ..item() };
         let page = choice(&frame(Language::En), "mug", 3, &[item(), unpriced]);
-        assert!(page.contains("name=\"code\" value=\"3*MUG/1\"") && page.contains("name=\"sku\" value=\"MUG/1\""), "{page}");
+        assert!(
+            page.contains("name=\"code\" value=\"3*MUG/1\"") && page.contains("name=\"sku\" value=\"MUG/1\""),
+            "{page}"
+        );
         assert!(page.contains("no price") && !page.contains("value=\"OLD\""), "{page}");
     }
 }

@@ -42,7 +42,10 @@ impl BasketView {
     /// Without: an article cannot be priced.
     pub(crate) fn unpriced(basket: &Basket, titles: &[(String, String)]) -> Self {
         let lines = basket.lines.iter().rev().map(|line| LineView {
-            title: titles.iter().find(|(sku, _)| *sku == line.sku).map_or_else(|| line.sku.clone(), |(_, title)| title.clone()),
+            title: titles
+                .iter()
+                .find(|(sku, _)| *sku == line.sku)
+                .map_or_else(|| line.sku.clone(), |(_, title)| title.clone()),
             sku: line.sku.clone(),
             quantity: line.quantity,
             amounts: None,
@@ -217,7 +220,10 @@ mod tests {
     fn a_basket_without_prices_can_be_mended_but_not_paid() {
         let view = BasketView::unpriced(&basket(), &[("TEA".into(), "Tea".into())]);
         let page = till(&frame(Language::En), Some(&view), &[], None);
-        assert!(page.contains("An article cannot be sold") && page.contains("value=\"remove\" aria-label=\"Remove: MUG\""), "{page}");
+        assert!(
+            page.contains("An article cannot be sold") && page.contains("value=\"remove\" aria-label=\"Remove: MUG\""),
+            "{page}"
+        );
         assert!(!page.contains("/pay\""), "{page}");
     }
 
@@ -225,7 +231,10 @@ mod tests {
     fn an_empty_till_offers_what_was_parked() {
         let parked = Basket { parked_at_ms: 1_795_356_300_000, ..basket() };
         let page = till(&frame(Language::De), None, &[parked], None);
-        assert!(page.contains("Den ersten Artikel scannen") && page.contains("name=\"basket\" value=\"sale-1\""), "{page}");
+        assert!(
+            page.contains("Den ersten Artikel scannen") && page.contains("name=\"basket\" value=\"sale-1\""),
+            "{page}"
+        );
         assert!(page.contains("22.11.2026 15:05 · 3 Stück"), "{page}");
     }
 
