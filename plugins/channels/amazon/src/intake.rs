@@ -11,10 +11,11 @@ use crate::api::{Order, OrderAnswer, SearchAnswer};
 use crate::bindings::kontor::commerce::{catalog, orders, pricing};
 use crate::client::{Failure, call};
 use crate::mapping::{self, Lookup, MappedOrder, State, Stock, map_order};
+use crate::outgoing::queue_push;
 use crate::settings::{Settings, path_segment};
 use crate::shipment::{FROM_AMAZON_PREFIX, missing_units};
 use crate::sweep::{Ask, Next, SweepState};
-use crate::{FETCH_ORDER, FetchOrder, PUSH_OFFER, PushOffer, SWEEP, SWEEP_KEY, convert};
+use crate::{FETCH_ORDER, FetchOrder, SWEEP, SWEEP_KEY, convert};
 
 /// All that the account's roles may show.
 const INCLUDED_DATA: &str = "BUYER,RECIPIENT,PROCEEDS,PROMOTION,CANCELLATION,FULFILLMENT,PACKAGES";
@@ -23,6 +24,8 @@ const REFETCH_MS: u64 = 60_000;
 
 /// Where the sweep stands.
 pub(crate) const STATE: Table<String, SweepState> = Table::new("sweep");
+/// When each account was connected.
+const CONNECTED: Table<String, u64> = Table::new("connected");
 /// The newest version taken of each order: (marketplace, Amazon's number).
 pub(crate) const SEEN: Table<(String, String), u64> = Table::new("seen");
 /// What a person should look at, by what it is about.
@@ -48,6 +51,17 @@ pub(crate) fn state(settings: &Settings) -> kontor_sdk::error::Result<SweepState
     Ok(STATE.get(&settings.account)?.unwrap_or_default())
 }
 
+/// When the account became this connector's business: when it first advertised or searched. Orders from before touch no stock.
+pub(crate) fn connected_at_ms(settings: &Settings) -> kontor_sdk::error::Result<u64> {
+    if let Some(at_ms) = CONNECTED.get(&settings.account)? {
+        return Ok(at_ms);
+    }
+    // Amazon tells times to the second.
+    let at_ms = clock::now().as_ms() / 1_000 * 1_000;
+    CONNECTED.put(&settings.account, &at_ms)?;
+    Ok(at_ms)
+}
+
 /// One page of the sweep. It never fails as a job: what went wrong is part of the state, where people can see it, and the
 /// next attempt is queued with it.
 pub(crate) fn sweep(settings: &Settings) -> Result<(), HandlerError> {
@@ -60,7 +74,7 @@ pub(crate) fn sweep(settings: &Settings) -> Result<(), HandlerError> {
     let page = search(settings, &ask);
     match page {
         Ok(page) => {
-            take_page(settings, &state, &page)?;
+            take_page(settings, &page)?;
             let upper_ms = page.last_updated_before.as_deref().and_then(Timestamp::parse_rfc3339).map(Timestamp::as_ms);
             let next_token = page.pagination.and_then(|pagination| pagination.next_token);
             let count = page.orders.len() as u64;
@@ -104,13 +118,14 @@ fn search(settings: &Settings, ask: &Ask) -> Result<SearchAnswer, Failure> {
 }
 
 /// Takes the orders of a page. One that cannot be taken does not hold up the others: it is written down and fetched by itself.
-fn take_page(settings: &Settings, state: &SweepState, page: &SearchAnswer) -> Result<(), HandlerError> {
+fn take_page(settings: &Settings, page: &SearchAnswer) -> Result<(), HandlerError> {
     let lookup = Catalogue::new(settings);
+    let stock_from_ms = connected_at_ms(settings)?;
     for value in &page.orders {
         let order_id = value.get("orderId").and_then(serde_json::Value::as_str).unwrap_or("without a number");
         let taken = serde_json::from_value::<Order>(value.clone())
             .map_err(|error| format!("order {order_id}: it does not have the shape of an order: {error}"))
-            .and_then(|order| take(settings, state, &order, &lookup));
+            .and_then(|order| take(settings, stock_from_ms, &order, &lookup));
         if let Err(text) = taken {
             trouble(&format!("order {order_id}"), &text)?;
             let due = Timestamp::from_ms(clock::now().as_ms().saturating_add(REFETCH_MS));
@@ -125,19 +140,19 @@ pub(crate) fn fetch_order(settings: &Settings, job: &FetchOrder) -> Result<(), H
     let path = format!("/orders/2026-01-01/orders/{}", path_segment(&job.order_id));
     let request = outbound::get(settings.url(&path)).query("includedData", INCLUDED_DATA);
     let answer: OrderAnswer = call(settings, &request)?.json()?;
-    let state = state(settings)?;
-    take(settings, &state, &answer.order, &Catalogue::new(settings)).map_err(HandlerError::Retry)
+    let stock_from_ms = connected_at_ms(settings)?;
+    take(settings, stock_from_ms, &answer.order, &Catalogue::new(settings)).map_err(HandlerError::Retry)
 }
 
 /// Takes one version of an order. Versions may come in any order and any number of times; the newest counts.
-fn take(settings: &Settings, state: &SweepState, order: &Order, lookup: &Catalogue<'_>) -> Result<(), String> {
+fn take(settings: &Settings, stock_from_ms: u64, order: &Order, lookup: &Catalogue<'_>) -> Result<(), String> {
     let text = |error: kontor_sdk::Error| error.to_string();
     let version_ms = mapping::version_ms(order)?;
     let key = (order.sales_channel.marketplace_id.clone().unwrap_or_default(), order.order_id.clone());
     if SEEN.get(&key).map_err(text)?.is_some_and(|seen_ms| seen_ms >= version_ms) {
         return Ok(());
     }
-    let mapped = map_order(order, &settings.mapping(state.connected_at_ms), lookup).map_err(|error| error.0)?;
+    let mapped = map_order(order, &settings.mapping(stock_from_ms), lookup).map_err(|error| error.0)?;
     let report = convert::channel_order(&mapped, settings);
     let outcome =
         orders::upsert_channel_order(&report).map_err(|error| format!("order {}: {error:?}", order.order_id))?;
@@ -150,8 +165,7 @@ fn take(settings: &Settings, state: &SweepState, order: &Order, lookup: &Catalog
     if mapped.stock == Stock::Reserve && outcome != orders::ChannelOrderOutcome::Stale {
         // Amazon has taken the sale off what it advertises by itself: what was pushed last is no longer what is there.
         for line in mapped.lines.iter().filter(|line| line.stocked) {
-            let push = PushOffer { sku: line.sku.clone(), force: true };
-            PUSH_OFFER.enqueue(&push).key(&line.sku).send().map_err(text)?;
+            queue_push(&line.sku, true).map_err(text)?;
         }
         if mapped.state == State::Confirmed && !mapped.fulfilled.is_empty() {
             record_shipments(settings, &mapped)?;

@@ -70,9 +70,6 @@ pub(crate) struct FetchOrder {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct PushOffer {
     pub(crate) sku: String,
-    /// Send it even if it was sent before.
-    #[serde(default)]
-    pub(crate) force: bool,
 }
 
 /// Confirm what has left of an order.
@@ -105,7 +102,7 @@ impl Plugin for Amazon {
         }
         for sku in skus_of(&event) {
             if outgoing::listing(&settings, &sku)?.is_some() {
-                PUSH_OFFER.enqueue(&PushOffer { sku: sku.clone(), force: false }).key(&sku).send()?;
+                outgoing::queue_push(&sku, false)?;
             }
         }
         Ok(())
@@ -178,7 +175,7 @@ fn push_now(Path(sku): Path<String>) -> Result<(StatusCode, Json<Value>)> {
     if listing.is_none() {
         return Err(Error::not_found(format!("SKU {sku} has no listing on this account.")));
     }
-    PUSH_OFFER.enqueue(&PushOffer { sku: sku.clone(), force: true }).key(&sku).send()?;
+    outgoing::queue_push(&sku, true)?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "queued": "push-offer", "sku": sku }))))
 }
 

@@ -46,7 +46,7 @@ pub struct OfferRecord {
     /// Why the last one was refused.
     #[serde(default)]
     pub error: Option<String>,
-    /// Amazon may advertise something else than what was sent: it sold, or it refused.
+    /// Amazon may advertise something else than what was sent (it has sold), or someone asks for it to be sent again.
     #[serde(default)]
     pub dirty: bool,
 }
@@ -64,8 +64,8 @@ pub struct SendOffer {
 
 impl OfferRecord {
     /// Takes note of what the listing should offer; returns what is to be sent, if anything.
-    pub fn want(&mut self, sku: &str, offer: Offer, force: bool) -> Option<SendOffer> {
-        if !force && !self.dirty && self.wanted.as_ref() == Some(&offer) {
+    pub fn want(&mut self, sku: &str, offer: Offer) -> Option<SendOffer> {
+        if !self.dirty && self.wanted.as_ref() == Some(&offer) {
             return None;
         }
         self.version += 1;
@@ -178,17 +178,18 @@ mod tests {
     #[test]
     fn the_same_offer_is_sent_once_unless_amazon_may_have_another() {
         let mut record = OfferRecord::default();
-        let first = record.want("LAMP-1", offer(7), false).unwrap();
-        assert_eq!(record.want("LAMP-1", offer(7), false), None, "it is on its way");
+        let first = record.want("LAMP-1", offer(7)).unwrap();
+        assert_eq!(record.want("LAMP-1", offer(7)), None, "it is on its way");
         record.accepted(&first, "s-1", 1);
-        assert_eq!(record.want("LAMP-1", offer(7), false), None);
+        assert_eq!(record.want("LAMP-1", offer(7)), None);
         record.dirty = true;
-        let again = record.want("LAMP-1", offer(7), false).unwrap();
+        let again = record.want("LAMP-1", offer(7)).unwrap();
         assert!(again.version > first.version && !record.is_current(&first) && record.is_current(&again));
         record.refused("no".into());
-        assert_eq!(record.want("LAMP-1", offer(7), false), None, "a refused offer is not repeated by itself");
-        assert!(record.want("LAMP-1", offer(7), true).is_some());
-        assert!(record.want("LAMP-1", offer(8), false).is_some());
+        assert_eq!(record.want("LAMP-1", offer(7)), None, "a refused offer is not repeated by itself");
+        record.dirty = true;
+        assert!(record.want("LAMP-1", offer(7)).is_some(), "unless someone asks for it");
+        assert!(record.want("LAMP-1", offer(8)).is_some());
     }
 
     #[test]
@@ -223,7 +224,7 @@ mod tests {
                 match kind {
                     0 | 1 => {
                         last_wanted = Some(quantity);
-                        queue.extend(record.want("SKU", offer(quantity), false));
+                        queue.extend(record.want("SKU", offer(quantity)));
                     }
                     // A job runs: any of the waiting ones, and it may be run again later.
                     2 if !queue.is_empty() => {

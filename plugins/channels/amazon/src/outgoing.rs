@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::api::SubmissionAnswer;
 use crate::bindings::kontor::commerce::{catalog, inventory, orders, pricing};
 use crate::client::{Failure, call};
-use crate::intake::{TROUBLES, trouble};
+use crate::intake::{TROUBLES, connected_at_ms, trouble};
 use crate::offer::{Offer, OfferRecord, Outcome, SendOffer, outcome, patch_body};
 use crate::settings::{Settings, path_segment};
 use crate::shipment::{FROM_AMAZON_PREFIX, Parcel, confirmation};
-use crate::{CONFIRM_SHIPMENT, ConfirmShipment, PushOffer, SEND_OFFER};
+use crate::{CONFIRM_SHIPMENT, ConfirmShipment, PUSH_OFFER, PushOffer, SEND_OFFER};
 
 /// What is known of each SKU's offer.
 pub(crate) const OFFERS: Table<String, OfferRecord> = Table::new("offers");
@@ -33,6 +33,16 @@ pub(crate) fn listing(settings: &Settings, sku: &str) -> Result<Option<catalog::
     }
 }
 
+/// Queues a look at what a SKU should offer; with `anew`, it is sent even if it is what was sent last.
+pub(crate) fn queue_push(sku: &str, anew: bool) -> kontor_sdk::error::Result<()> {
+    if anew {
+        // In the table, not in the job: a later job of the same key replaces this one and must not forget it.
+        OFFERS.update(sku, |record| record.dirty = true)?;
+    }
+    PUSH_OFFER.enqueue(&PushOffer { sku: sku.to_owned() }).key(sku).send()?;
+    Ok(())
+}
+
 /// Reads what the listing should offer now and queues it, if that is news.
 pub(crate) fn push_offer(settings: &Settings, job: &PushOffer) -> Result<(), HandlerError> {
     let Some(listing) = listing(settings, &job.sku)? else { return Ok(()) };
@@ -40,6 +50,7 @@ pub(crate) fn push_offer(settings: &Settings, job: &PushOffer) -> Result<(), Han
     if !listing.active && known.is_none() {
         return Ok(());
     }
+    connected_at_ms(settings)?;
     let attribute = listing.attributes.iter().find(|attribute| attribute.name == "product_type");
     let offer = Offer {
         external_id: listing.external_id.clone(),
@@ -50,7 +61,7 @@ pub(crate) fn push_offer(settings: &Settings, job: &PushOffer) -> Result<(), Han
         currency: settings.currency.clone(),
     };
     let mut record = known.unwrap_or_default();
-    if let Some(sending) = record.want(&job.sku, offer, job.force) {
+    if let Some(sending) = record.want(&job.sku, offer) {
         OFFERS.put(&job.sku, &record)?;
         SEND_OFFER.enqueue(&sending).key(&job.sku).send()?;
     }

@@ -47,9 +47,6 @@ pub struct Window {
 /// Where the sweep stands; one per account, kept from sweep to sweep.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweepState {
-    /// When the account was first swept: stock is this connector's business from then on.
-    #[serde(default)]
-    pub connected_at_ms: u64,
     /// Everything up to here has been seen.
     #[serde(default)]
     pub high_water_ms: Option<u64>,
@@ -101,9 +98,6 @@ impl SweepState {
     ///
     /// The milliseconds to wait.
     pub fn ask(&mut self, settings: &SweepSettings, now_ms: u64) -> Result<Ask, u64> {
-        if self.connected_at_ms == 0 {
-            self.connected_at_ms = now_ms;
-        }
         self.take_token(settings, now_ms)?;
         let high_water_ms = self.high_water_ms;
         let window = self.window.get_or_insert_with(|| Window {
@@ -181,7 +175,7 @@ mod tests {
         assert_eq!(again, Ok(Ask { after_ms: start_ms - 86_400_000, token: Some("a".into()) }));
         assert_eq!(state.page_taken(3, Some(start_ms + 1_000), None, start_ms + 1_000), Next::Rest);
         assert_eq!(state.high_water_ms, Some(start_ms - 120_000), "later pages promise nothing about later updates");
-        assert_eq!((state.last_orders, state.sweeps, state.connected_at_ms), (103, 1, start_ms));
+        assert_eq!((state.last_orders, state.sweeps), (103, 1));
         assert_eq!(state.ask(&SETTINGS, start_ms + 60_000), Ok(Ask { after_ms: start_ms - 420_000, token: None }));
         assert_eq!(state.page_taken(0, Some(start_ms - 500_000), None, start_ms), Next::Rest);
         assert_eq!(state.high_water_ms, Some(start_ms - 120_000), "the mark never falls");
