@@ -61,7 +61,7 @@ impl Bench {
     async fn login(&mut self) {
         let form =
             self.simulator.secrets().iter().fold("grant_type=refresh_token".to_owned(), |form, (name, value)| {
-                format!("{form}&{name}={}", value.replace('|', "%7C"))
+                format!("{form}&{}={}", name.replace('-', "_"), value.replace('|', "%7C"))
             });
         for _ in 0..10 {
             let request = Request::post(self.simulator.token_url())

@@ -99,9 +99,9 @@ fn exchange(request: &Request, token: &str) -> Result<(Response, Verdict), Failu
 fn login(settings: &Settings) -> Result<String, Failure> {
     let request = outbound::post(&settings.token_endpoint).form(&[
         ("grant_type", "refresh_token"),
-        ("refresh_token", "{secret:refresh_token}"),
-        ("client_id", "{secret:client_id}"),
-        ("client_secret", "{secret:client_secret}"),
+        ("refresh_token", "{secret:refresh-token}"),
+        ("client_id", "{secret:client-id}"),
+        ("client_secret", "{secret:client-secret}"),
     ]);
     let response = request.send().map_err(kontor_sdk::Error::from)?;
     if !response.is_success() {

@@ -103,7 +103,7 @@ impl Bench {
 
     /// Time passes for the merchant and the marketplace alike.
     fn run(&self, duration: Duration) {
-        let step = Duration::from_secs(20);
+        let step = Duration::from_secs(30);
         let mut left = duration;
         self.host.run_until_idle();
         while !left.is_zero() {
@@ -232,7 +232,7 @@ fn what_is_shipped_or_cancelled_at_amazon_is_shipped_or_cancelled_here() {
     }});
     // By hand, in the seller's console: with a session of its own.
     let login = bench.simulator.secrets().iter().fold("grant_type=refresh_token".to_owned(), |form, (name, value)| {
-        format!("{form}&{name}={}", value.replace('|', "%7C"))
+        format!("{form}&{}={}", name.replace('-', "_"), value.replace('|', "%7C"))
     });
     let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let form = [header("content-type", "application/x-www-form-urlencoded"), header("user-agent", "x")];
@@ -303,7 +303,7 @@ fn a_hundred_changes_of_a_sku_become_few_pushes_inside_the_rate() {
 #[test]
 fn wrong_secrets_are_told_and_nothing_is_lost_until_they_are_right() {
     let bench = Bench::new(quick(5));
-    bench.host.set_secret("amazon", "client_secret", "wrong");
+    bench.host.set_secret("amazon", "client-secret", "wrong");
     bench.list(json!([]));
     bench.run(5 * MINUTE);
     let error = bench.status()["sweep_error"].as_str().unwrap_or_default().to_owned();
@@ -413,7 +413,7 @@ fn rough_day(seed: u64) {
 
     let summary = bench.simulator.summary();
     assert!(
-        summary.orders_placed > 15 && summary.faults > 10 && summary.orders_cancelled > 0,
+        summary.orders_placed > 15 && summary.faults > 5 && summary.orders_cancelled > 0,
         "seed {seed}: {summary:?}"
     );
     let here: BTreeMap<String, String> = bench

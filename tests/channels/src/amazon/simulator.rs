@@ -366,14 +366,14 @@ impl AmazonSimulator {
         &self.shared.seller_id
     }
 
-    /// The secrets by the names that the connector uses: `client_id`, `client_secret`, `refresh_token`.
+    /// The secrets by the names that the connector uses: `client-id`, `client-secret`, `refresh-token`.
     #[must_use]
     pub fn secrets(&self) -> [(&'static str, String); 3] {
         let credentials = &self.shared.credentials;
         [
-            ("client_id", credentials.client_id.clone()),
-            ("client_secret", credentials.client_secret.clone()),
-            ("refresh_token", credentials.refresh_token.clone()),
+            ("client-id", credentials.client_id.clone()),
+            ("client-secret", credentials.client_secret.clone()),
+            ("refresh-token", credentials.refresh_token.clone()),
         ]
     }
 
