@@ -144,6 +144,7 @@ impl BuildError {
 #[derive(Debug, Default)]
 pub struct Builder {
     signing: Signing,
+    target_directory: Option<PathBuf>,
 }
 
 #[derive(Debug, Default)]
@@ -163,13 +164,20 @@ impl Builder {
     /// Signs with this key.
     #[must_use]
     pub fn sign_with(self, key: SigningKey) -> Self {
-        Self { signing: Signing::Key(key) }
+        Self { signing: Signing::Key(key), ..self }
     }
 
     /// Does not sign.
     #[must_use]
     pub fn unsigned(self) -> Self {
-        Self { signing: Signing::Unsigned }
+        Self { signing: Signing::Unsigned, ..self }
+    }
+
+    /// Compiles and packs below this target folder instead of the workspace's own: plugins of several workspaces then share what they
+    /// have in common.
+    #[must_use]
+    pub fn target_directory(self, directory: &Path) -> Self {
+        Self { target_directory: Some(directory.to_owned()), ..self }
     }
 
     /// Builds the plugin whose crate is in `directory`.
@@ -194,7 +202,12 @@ impl Builder {
         let mut built: BTreeMap<usize, Built> = BTreeMap::new();
         for (root, plugins) in groups {
             let crates: Vec<&cargo::PluginCrate> = plugins.iter().map(|(_, plugin)| plugin).collect();
-            let target = plugins.first().map(|(_, plugin)| plugin.target_directory.join("guests")).unwrap_or_default();
+            let target = self
+                .target_directory
+                .as_ref()
+                .or_else(|| plugins.first().map(|(_, plugin)| &plugin.target_directory))
+                .map(|directory| directory.join("guests"))
+                .unwrap_or_default();
             let _lock = lock(&target, progress)?;
             let modules = cargo::compile(&root, &target, &crates, progress)?;
             for (position, plugin) in &plugins {

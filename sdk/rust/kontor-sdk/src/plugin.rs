@@ -108,35 +108,32 @@ pub struct Bridge<P>(PhantomData<P>);
 
 impl<P: Plugin> exports::http_handler::Guest for Bridge<P> {
     fn handle(request: wire::HttpRequest) -> wire::HttpResponse {
-        report_panics();
         P::routes().handle(Request::from_wire(request)).into_wire()
     }
 }
 
 impl<P: Plugin> exports::event_handler::Guest for Bridge<P> {
     fn handle(event: wire::Event) -> Result<(), wire::HandlerError> {
-        report_panics();
         P::event(Event::from_wire(event)).map_err(Into::into)
     }
 }
 
 impl<P: Plugin> exports::job_handler::Guest for Bridge<P> {
     fn run(job: wire::Job) -> Result<(), wire::HandlerError> {
-        report_panics();
         P::job(Job::from_wire(job)).map_err(Into::into)
     }
 }
 
 impl<P: Plugin> exports::lifecycle::Guest for Bridge<P> {
     fn migrate(from_version: Option<String>, cursor: String) -> Result<Option<String>, wire::HandlerError> {
-        report_panics();
         P::migrate(from_version.as_deref(), &cursor).map_err(Into::into)
     }
 }
 
-/// Makes panics reach the plugin's log with message and place: all the host sees of one is a trap. Called by every handler;
-/// call it first in an exported service function that may be the plugin's first code to run.
-pub fn report_panics() {
+/// Makes panics reach the plugin's log with message and place: all the host sees of one is a trap. [`export!`](crate::export) has it run
+/// before anything else in an instance.
+#[doc(hidden)]
+pub extern "C" fn report_panics() {
     static INSTALLED: Once = Once::new();
     if cfg!(target_family = "wasm") {
         INSTALLED.call_once(|| {
@@ -165,6 +162,11 @@ macro_rules! export {
         mod __kontor_handlers {
             type Handlers = $crate::plugin::Bridge<super::$plugin>;
             $crate::bindings::export_handlers!(Handlers with_types_in $crate::bindings);
+
+            // The linker's list of what runs at the start of an instance, whichever export is called first.
+            #[used]
+            #[unsafe(link_section = ".init_array")]
+            static REPORT_PANICS: extern "C" fn() = $crate::plugin::report_panics;
         }
     };
     ($plugin:ident, services: $bindings:ident $(,)?) => {

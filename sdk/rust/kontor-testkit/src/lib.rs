@@ -17,7 +17,7 @@
 //!
 //! Other plugins are real ones. Fakes of service interfaces written as Rust closures are not offered: the host links components by
 //! their types, so whatever provides an interface is a component. To stand in for a provider, write a small plugin that
-//! exports the interface and name its folder. Events of plugins that are not there can be sent with [`TestHost::emit`].
+//! exports the interface, or emits the events, and name its folder.
 //!
 //! Everything here panics with an explanation when it cannot do what it is asked: it is for tests.
 #![allow(clippy::panic, clippy::expect_used, reason = "a failed test panics")]

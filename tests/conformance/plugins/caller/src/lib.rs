@@ -1,7 +1,7 @@
 //! A plugin that calls the service of `hello`, inside one transaction.
 
-use kontor_sdk::http::{Json, Path, Result, Router};
-use kontor_sdk::{Error, Plugin, Table, services};
+use kontor_sdk::http::{Json, NoContent, Path, Result, Router};
+use kontor_sdk::{Error, Plugin, Table, events, services};
 
 kontor_sdk::services! {
     mod bindings;
@@ -24,7 +24,7 @@ pub struct Caller;
 
 impl Plugin for Caller {
     fn routes() -> Router {
-        Router::new().post("/greet/{name}", greet).post("/survive/{name}", survive).get("/names", names)
+        Router::new().post("/greet/{name}", greet).post("/survive/{name}", survive).get("/names", names).post("/publish", publish)
     }
 }
 
@@ -55,6 +55,12 @@ fn survive(Path(name): Path<String>) -> Result<Json<String>> {
 
 fn names() -> Result<Json<(Vec<Greeting>, Vec<(String, String)>)>> {
     Ok(Json((greeting::greeted().map_err(refused)?, CALLED.scan().entries()?)))
+}
+
+/// Emits another plugin's event with whatever payload it is given.
+fn publish(Json(payload): Json<serde_json::Value>) -> Result<NoContent> {
+    events::emit("kontor.conformance.greeted.v1", "someone", &payload)?;
+    Ok(NoContent)
 }
 
 kontor_sdk::export!(Caller);
