@@ -183,13 +183,22 @@ impl Builder {
     /// Builds the plugin whose crate is in `directory`.
     pub fn build(&self, directory: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Built, BuildError> {
         let mut built = self.build_many(&[directory], progress)?;
-        built.pop().ok_or_else(|| BuildError::NotAPlugin { directory: directory.to_owned(), message: "nothing was built".to_owned() })
+        built.pop().ok_or_else(|| BuildError::NotAPlugin {
+            directory: directory.to_owned(),
+            message: "nothing was built".to_owned(),
+        })
     }
 
     /// Builds the plugins whose crates are in `directories`, those of a workspace by one run of cargo. In their order.
-    pub fn build_many(&self, directories: &[&Path], progress: &mut dyn FnMut(Progress)) -> Result<Vec<Built>, BuildError> {
+    pub fn build_many(
+        &self,
+        directories: &[&Path],
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<Built>, BuildError> {
         let key = match &self.signing {
-            Signing::Developer => Some(&SigningKey::developer().map_err(|error| BuildError::Toolchain(error.to_string()))?),
+            Signing::Developer => {
+                Some(&SigningKey::developer().map_err(|error| BuildError::Toolchain(error.to_string()))?)
+            }
             Signing::Key(key) => Some(key),
             Signing::Unsigned => None,
         };
@@ -292,7 +301,11 @@ fn pack_module(
 fn stamp(module: &[u8], manifest: &Manifest, key: Option<&SigningKey>) -> Result<String, BuildError> {
     let manifest = manifest.to_json().map_err(PackageError::Manifest)?;
     let signer = key.map(SigningKey::public_hex).unwrap_or_default();
-    Ok(format!("{PACKER_VERSION} {} {} {signer}", hex::encode(Sha256::digest(module)), hex::encode(Sha256::digest(manifest))))
+    Ok(format!(
+        "{PACKER_VERSION} {} {} {signer}",
+        hex::encode(Sha256::digest(module)),
+        hex::encode(Sha256::digest(manifest))
+    ))
 }
 
 /// Readers see the old file or the new one, never a part.

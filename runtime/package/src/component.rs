@@ -8,7 +8,17 @@ use crate::manifest::Manifest;
 /// Interfaces of the host, without version.
 const HOST_PACKAGE: &str = "kontor:host/";
 const HOST_INTERFACES: [&str; 11] = [
-    "store", "events", "jobs", "outbound", "config", "secrets", "identity", "context", "services", "log", "handler-types",
+    "store",
+    "events",
+    "jobs",
+    "outbound",
+    "config",
+    "secrets",
+    "identity",
+    "context",
+    "services",
+    "log",
+    "handler-types",
 ];
 const HANDLERS: [&str; 4] = ["http-handler", "event-handler", "job-handler", "lifecycle"];
 
@@ -59,7 +69,9 @@ fn interface(resolve: &Resolve, key: &WorldKey, item: &WorldItem) -> Option<Stri
 /// An interface that is imported for its types alone needs no provider.
 fn has_functions(resolve: &Resolve, item: &WorldItem) -> bool {
     match item {
-        WorldItem::Interface { id, .. } => resolve.interfaces.get(*id).is_some_and(|interface| !interface.functions.is_empty()),
+        WorldItem::Interface { id, .. } => {
+            resolve.interfaces.get(*id).is_some_and(|interface| !interface.functions.is_empty())
+        }
         _ => true,
     }
 }
@@ -109,7 +121,9 @@ pub fn check(component: &[u8], manifest: &Manifest) -> Result<Vec<String>, Vec<S
         (true, "lifecycle", "id"),
     ] {
         if needed && !exports(handler) {
-            wrong.push(format!("it does not export `{HOST_PACKAGE}{handler}`, which `{section}` needs; call `kontor_sdk::export!`"));
+            wrong.push(format!(
+                "it does not export `{HOST_PACKAGE}{handler}`, which `{section}` needs; call `kontor_sdk::export!`"
+            ));
         }
     }
     if !manifest.outbound.is_empty() && !found.imports.iter().any(|name| host(name, &["outbound"]) == Some(true)) {

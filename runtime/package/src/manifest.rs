@@ -317,9 +317,9 @@ impl Manifest {
             message: format!("cannot be read: {error}. A plugin has a `{FILE_NAME}` beside its `Cargo.toml`"),
         })?;
         let mut manifest = Self::parse(&text, &file)?;
-        manifest.inline_schema(directory).map_err(|message| {
-            located(&text, &file, &Place::key("config").field("schema_file"), message)
-        })?;
+        manifest
+            .inline_schema(directory)
+            .map_err(|message| located(&text, &file, &Place::key("config").field("schema_file"), message))?;
         Ok(manifest)
     }
 
@@ -348,7 +348,8 @@ impl Manifest {
     fn inline_schema(&mut self, directory: &Path) -> Result<(), String> {
         let Some(config) = &mut self.config else { return Ok(()) };
         let Some(file) = config.schema_file.take() else { return Ok(()) };
-        let text = std::fs::read_to_string(directory.join(&file)).map_err(|error| format!("`{file}` cannot be read: {error}"))?;
+        let text = std::fs::read_to_string(directory.join(&file))
+            .map_err(|error| format!("`{file}` cannot be read: {error}"))?;
         let schema: serde_json::Value =
             serde_json::from_str(&text).map_err(|error| format!("`{file}` is not JSON: {error}"))?;
         check::schema(&schema)?;
@@ -378,7 +379,11 @@ impl Manifest {
             requires: self
                 .requires
                 .iter()
-                .map(|r| spec::ServiceRequirement { interface: r.interface.clone(), optional: r.optional, many: r.many })
+                .map(|r| spec::ServiceRequirement {
+                    interface: r.interface.clone(),
+                    optional: r.optional,
+                    many: r.many,
+                })
                 .collect(),
             emits: self.events.emits.clone(),
             subscribes: self.events.subscribes.clone(),

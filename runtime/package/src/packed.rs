@@ -55,7 +55,9 @@ pub enum PackageError {
     #[error("the manifest inside the package is refused: {0}")]
     Manifest(String),
     /// A signature that does not fit. Never taken for an unsigned package.
-    #[error("the signature of the package is invalid: {0}. The file was changed after it was signed; do not install it")]
+    #[error(
+        "the signature of the package is invalid: {0}. The file was changed after it was signed; do not install it"
+    )]
     Signature(String),
 }
 
@@ -129,8 +131,11 @@ pub fn read_package(bytes: Vec<u8>) -> Result<Package, PackageError> {
     let manifest = Manifest::from_json(json).map_err(PackageError::Manifest)?;
     let content = bytes.get(..found.content_end).unwrap_or(&bytes);
     let signed: [u8; 32] = Sha256::digest(content).into();
-    let signature =
-        found.signature.map(|section| Signature::verify(section, &signed)).transpose().map_err(PackageError::Signature)?;
+    let signature = found
+        .signature
+        .map(|section| Signature::verify(section, &signed))
+        .transpose()
+        .map_err(PackageError::Signature)?;
     let digest = format!("sha256:{}", hex::encode(Sha256::digest(&bytes)));
     Ok(Package { manifest, digest, signature, bytes })
 }

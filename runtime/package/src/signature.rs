@@ -56,7 +56,10 @@ impl fmt::Display for Trust {
 
 impl fmt::Debug for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signature").field("developer", &self.developer).field("key", &self.key_hex()).finish_non_exhaustive()
+        f.debug_struct("Signature")
+            .field("developer", &self.developer)
+            .field("key", &self.key_hex())
+            .finish_non_exhaustive()
     }
 }
 
@@ -73,7 +76,8 @@ impl Signature {
 
     /// Reads the content of the section and checks it against `digest`.
     pub(crate) fn verify(bytes: &[u8], digest: &[u8; 32]) -> Result<Self, String> {
-        let fields: &[u8; LENGTH] = bytes.try_into().map_err(|_| format!("it has {} bytes instead of {LENGTH}", bytes.len()))?;
+        let fields: &[u8; LENGTH] =
+            bytes.try_into().map_err(|_| format!("it has {} bytes instead of {LENGTH}", bytes.len()))?;
         let (head, rest) = fields.split_at(2);
         let (key, code) = rest.split_at(32);
         let developer = match head {
@@ -86,7 +90,9 @@ impl Signature {
             <[u8; 64]>::try_from(code).map_err(|error| error.to_string())?,
         );
         ed25519_dalek::VerifyingKey::from_bytes(&key)
-            .and_then(|verifying| verifying.verify_strict(&message(developer, digest), &ed25519_dalek::Signature::from_bytes(&code)))
+            .and_then(|verifying| {
+                verifying.verify_strict(&message(developer, digest), &ed25519_dalek::Signature::from_bytes(&code))
+            })
             .map_err(|_| "it does not belong to this content".to_owned())?;
         Ok(Self { developer, key, code })
     }
@@ -132,23 +138,28 @@ impl SigningKey {
 
     /// This user's developer key, made when there is none: `$KONTOR_HOME/dev-key`, or `kontor/dev-key` in the user's configuration folder.
     pub fn developer() -> io::Result<Self> {
-        let directory = home().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no home folder; set KONTOR_HOME"))?;
+        let directory = home()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no home folder; set KONTOR_HOME"))?;
         Self::developer_in(&directory)
     }
 
     /// The developer key in this folder, made when there is none.
     pub fn developer_in(directory: &Path) -> io::Result<Self> {
         let path = directory.join("dev-key");
-        let explain = |error: io::Error| io::Error::new(error.kind(), format!("the developer key {}: {error}", path.display()));
+        let explain =
+            |error: io::Error| io::Error::new(error.kind(), format!("the developer key {}: {error}", path.display()));
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => make(directory, &path).map_err(explain)?,
             Err(error) => return Err(explain(error)),
         };
-        let seed = hex::decode(text.trim())
-            .ok()
-            .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
-            .ok_or_else(|| explain(io::Error::new(io::ErrorKind::InvalidData, "is not 64 hexadecimal digits; delete the file to get a new key")))?;
+        let seed =
+            hex::decode(text.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()).ok_or_else(|| {
+                explain(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "is not 64 hexadecimal digits; delete the file to get a new key",
+                ))
+            })?;
         Ok(Self { key: ed25519_dalek::SigningKey::from_bytes(&seed), developer: true })
     }
 

@@ -102,7 +102,11 @@ fn refusals_name_line_column_and_what_is_allowed() {
     // The text begins at line 7.
     for (text, place, part) in [
         ("licens = \"MIT\"", "7:1", "unknown field `licens`"),
-        ("[[routes]]\nmethod = \"GET\"\npath = \"/a\"\nauth = \"anyone\"", "10:8", "`routes[0].auth`: `anyone` is not a class"),
+        (
+            "[[routes]]\nmethod = \"GET\"\npath = \"/a\"\nauth = \"anyone\"",
+            "10:8",
+            "`routes[0].auth`: `anyone` is not a class",
+        ),
         ("[[routes]]\nmethod = \"get\"\npath = \"/a\"\nauth = \"public\"", "8:10", "`get` is not a method"),
         ("[[routes]]\nmethod = \"GET\"\npath = \"a\"\nauth = \"public\"", "9:8", "it begins with `/`"),
         ("[[routes]]\nmethod = \"GET\"\npath = \"/{*rest}/x\"\nauth = \"public\"", "9:8", "only be at the end"),
@@ -112,9 +116,17 @@ fn refusals_name_line_column_and_what_is_allowed() {
         ("[[jobs]]\nname = \"push\"\nbudget = \"none\"", "9:10", "`none` is no budget"),
         ("[[jobs]]\nname = \"Push\"", "8:8", "`Push` is not a name"),
         ("[[schedules]]\nname = \"a\"\ncron = \"* * * * *\"\njob = \"b\"", "10:7", "`b` is no job"),
-        ("[[jobs]]\nname = \"b\"\n[[schedules]]\nname = \"a\"\ncron = \"daily\"\njob = \"b\"", "11:8", "five or six fields"),
+        (
+            "[[jobs]]\nname = \"b\"\n[[schedules]]\nname = \"a\"\ncron = \"daily\"\njob = \"b\"",
+            "11:8",
+            "five or six fields",
+        ),
         ("[[outbound]]\nhost = \"https://api.example.com\"", "8:8", "without scheme"),
-        ("[[outbound]]\nhost = \"a.example\"\nbudgets = [{ name = \"b\", method = \"GET\", path = \"/\", rate_per_second = 0, burst = 1 }]", "9:", "is not a rate"),
+        (
+            "[[outbound]]\nhost = \"a.example\"\nbudgets = [{ name = \"b\", method = \"GET\", path = \"/\", rate_per_second = 0, burst = 1 }]",
+            "9:",
+            "is not a rate",
+        ),
         ("[config]\nschema = { type = \"array\" }", "8:10", "type = \"object\""),
         ("[limits]\nmemory_bytes = 1_000_000_000", "8:16", "from 1 to"),
         ("[[console_pages]]\ntitle = \"A\"\npath = \"/a\"", "9:8", "not the path of a route"),

@@ -54,7 +54,9 @@ impl Workspaces {
         let directory_found = std::fs::canonicalize(directory).map_err(|error| refuse(error.to_string()))?;
         let cargo_toml = directory_found.join("Cargo.toml");
         if !cargo_toml.is_file() {
-            return Err(refuse("there is no `Cargo.toml`. A plugin is a library crate; `kontor new` makes one".to_owned()));
+            return Err(refuse(
+                "there is no `Cargo.toml`. A plugin is a library crate; `kontor new` makes one".to_owned(),
+            ));
         }
         let manifest = Manifest::read(directory)?;
         if !self.0.iter().any(|known| package(known, &cargo_toml).is_some()) {
@@ -72,7 +74,9 @@ impl Workspaces {
             .find_map(|known| package(known, &cargo_toml).map(|package| (known, package)))
             .ok_or_else(|| refuse(format!("`{}` is no package of its workspace", cargo_toml.display())))?;
         if !package.targets.iter().any(|target| target.crate_types.contains(&CrateType::CDyLib)) {
-            return Err(refuse("its Cargo.toml needs `[lib] crate-type = [\"cdylib\", \"rlib\"]` to become a component".to_owned()));
+            return Err(refuse(
+                "its Cargo.toml needs `[lib] crate-type = [\"cdylib\", \"rlib\"]` to become a component".to_owned(),
+            ));
         }
         if manifest.version != package.version.to_string() {
             return Err(refuse(format!(
@@ -110,7 +114,16 @@ pub(super) fn compile(
     let mut command = Command::new(cargo());
     command
         .current_dir(workspace_root)
-        .args(["build", "--lib", "--profile", "guest", "--target", TARGET, "--message-format", "json-render-diagnostics"])
+        .args([
+            "build",
+            "--lib",
+            "--profile",
+            "guest",
+            "--target",
+            TARGET,
+            "--message-format",
+            "json-render-diagnostics",
+        ])
         .arg("--target-dir")
         .arg(target_directory)
         .args(["--config", GETRANDOM])
@@ -143,7 +156,10 @@ pub(super) fn compile(
             output.push_str(&line);
             output.push('\n');
             let line = line.trim();
-            if ["Compiling ", "Downloading ", "Downloaded ", "Blocking ", "Updating "].iter().any(|word| line.starts_with(word)) {
+            if ["Compiling ", "Downloading ", "Downloaded ", "Blocking ", "Updating "]
+                .iter()
+                .any(|word| line.starts_with(word))
+            {
                 progress(Progress::Compiler(line.to_owned()));
             }
         }
@@ -199,7 +215,9 @@ fn ensure_target(workspace_root: &Path, progress: &mut dyn FnMut(Progress)) -> R
         .current_dir(workspace_root)
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| BuildError::Toolchain(format!("the target {TARGET} is missing and rustup cannot be run: {error}. {advice}")))?;
+        .map_err(|error| {
+            BuildError::Toolchain(format!("the target {TARGET} is missing and rustup cannot be run: {error}. {advice}"))
+        })?;
     if output.status.success() && has_target(workspace_root)? {
         return Ok(());
     }
@@ -216,7 +234,9 @@ fn has_target(workspace_root: &Path) -> Result<bool, BuildError> {
         .current_dir(workspace_root)
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| BuildError::Toolchain(format!("rustc cannot be run: {error}. Install Rust from https://rustup.rs")))?;
+        .map_err(|error| {
+            BuildError::Toolchain(format!("rustc cannot be run: {error}. Install Rust from https://rustup.rs"))
+        })?;
     let directory = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     Ok(output.status.success() && Path::new(&directory).is_dir())
 }

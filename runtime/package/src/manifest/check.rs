@@ -26,9 +26,14 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), Refusal> {
 fn identity(manifest: &Manifest) -> Result<(), Refusal> {
     PluginId::new(&manifest.id).map_err(|error| (Place::key("id"), error.to_string()))?;
     semver::Version::parse(&manifest.version).map_err(|error| {
-        (Place::key("version"), format!("`{}` is not a semantic version ({error}); write it like `1.2.3`", manifest.version))
+        (
+            Place::key("version"),
+            format!("`{}` is not a semantic version ({error}); write it like `1.2.3`", manifest.version),
+        )
     })?;
-    for (key, value) in [("publisher", &manifest.publisher), ("name", &manifest.name), ("description", &manifest.description)] {
+    for (key, value) in
+        [("publisher", &manifest.publisher), ("name", &manifest.name), ("description", &manifest.description)]
+    {
         if value.trim().is_empty() {
             return Err((Place::key(key), "is empty; people read it before they install".to_owned()));
         }
@@ -62,7 +67,9 @@ fn services(manifest: &Manifest) -> Result<(), Refusal> {
 /// `namespace:package/interface@version`, not one of the host's own.
 fn interface(text: &str) -> Result<(), String> {
     let refuse = || {
-        format!("`{text}` is not the name of an interface; write it like `kontor:commerce/catalog@0.1.0`, with its version")
+        format!(
+            "`{text}` is not the name of an interface; write it like `kontor:commerce/catalog@0.1.0`, with its version"
+        )
     };
     let (path, version) = text.split_once('@').ok_or_else(refuse)?;
     let (package, interface) = path.split_once('/').ok_or_else(refuse)?;
@@ -92,7 +99,9 @@ fn name(text: &str) -> Result<(), String> {
 }
 
 fn events(manifest: &Manifest) -> Result<(), Refusal> {
-    let segment = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
+    let segment = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+    };
     for (index, event) in manifest.events.emits.iter().enumerate() {
         if event.len() > 200 || event.split('.').count() < 2 || !event.split('.').all(segment) {
             return Err((
@@ -103,10 +112,15 @@ fn events(manifest: &Manifest) -> Result<(), Refusal> {
     }
     for (index, event) in manifest.events.subscribes.iter().enumerate() {
         let exact = event.strip_suffix('*').unwrap_or(event);
-        if exact.len() > 200 || (exact.is_empty() && event != "*") || !exact.trim_end_matches('.').split('.').all(|part| segment(part) || exact.is_empty()) {
+        if exact.len() > 200
+            || (exact.is_empty() && event != "*")
+            || !exact.trim_end_matches('.').split('.').all(|part| segment(part) || exact.is_empty())
+        {
             return Err((
                 Place::key("events").field("subscribes").at(index),
-                format!("`{event}` is not an event type; write it like `example.orders.order-placed.v1` or `example.orders.*`"),
+                format!(
+                    "`{event}` is not an event type; write it like `example.orders.order-placed.v1` or `example.orders.*`"
+                ),
             ));
         }
     }
@@ -138,14 +152,21 @@ fn routes(manifest: &Manifest) -> Result<(), Refusal> {
             return Err((place().field("title"), "is empty".to_owned()));
         }
         if !manifest.routes.iter().any(|route| route.path == page.path) {
-            return Err((place().field("path"), format!("`{}` is not the path of a route; declare it under `routes`", page.path)));
+            return Err((
+                place().field("path"),
+                format!("`{}` is not the path of a route; declare it under `routes`", page.path),
+            ));
         }
     }
     Ok(())
 }
 
 fn method(method: &str) -> Result<(), String> {
-    if METHODS.contains(&method) { Ok(()) } else { Err(format!("`{method}` is not a method; use one of {}", METHODS.join(", "))) }
+    if METHODS.contains(&method) {
+        Ok(())
+    } else {
+        Err(format!("`{method}` is not a method; use one of {}", METHODS.join(", ")))
+    }
 }
 
 fn path(path: &str) -> Result<(), String> {
@@ -170,7 +191,9 @@ fn path(path: &str) -> Result<(), String> {
             if !names.insert(name) {
                 return refuse("it has one name twice");
             }
-        } else if (segment.is_empty() && !(last && segments.len() == 1)) || segment.contains(['{', '}', '?', '#', ' ', '%']) {
+        } else if (segment.is_empty() && !(last && segments.len() == 1))
+            || segment.contains(['{', '}', '?', '#', ' ', '%'])
+        {
             return refuse("segments are not empty, and have no braces inside, blanks, `?`, `#` or `%`");
         }
     }
@@ -221,7 +244,9 @@ fn host(host: &str) -> Result<(), String> {
     if exact.len() <= 253 && exact.split('.').all(label) {
         Ok(())
     } else {
-        Err(format!("`{host}` is not a host; write a lower-case name without scheme, port or path, such as `api.example.com` or `*.example.com`"))
+        Err(format!(
+            "`{host}` is not a host; write a lower-case name without scheme, port or path, such as `api.example.com` or `*.example.com`"
+        ))
     }
 }
 
@@ -239,7 +264,10 @@ fn jobs(manifest: &Manifest) -> Result<(), Refusal> {
         if let Some(budget) = &job.budget
             && !manifest.outbound.iter().flat_map(|outbound| &outbound.budgets).any(|known| known.name == *budget)
         {
-            return Err((place().field("budget"), format!("`{budget}` is no budget; declare it under `outbound.budgets`")));
+            return Err((
+                place().field("budget"),
+                format!("`{budget}` is no budget; declare it under `outbound.budgets`"),
+            ));
         }
     }
     let mut schedules = BTreeSet::new();
@@ -264,7 +292,9 @@ fn config(manifest: &Manifest) -> Result<(), Refusal> {
         Some(Config { schema: Some(_), schema_file: Some(_) }) => {
             Err((Place::key("config"), "has both `schema` and `schema_file`; keep one".to_owned()))
         }
-        Some(Config { schema: Some(value), .. }) => schema(value).map_err(|text| (Place::key("config").field("schema"), text)),
+        Some(Config { schema: Some(value), .. }) => {
+            schema(value).map_err(|text| (Place::key("config").field("schema"), text))
+        }
         _ => Ok(()),
     }?;
     let mut names = BTreeSet::new();

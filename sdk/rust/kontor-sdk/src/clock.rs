@@ -60,12 +60,21 @@ impl Timestamp {
             digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
         };
         let literal = |at: usize, allowed: &[u8]| text.as_bytes().get(at).is_some_and(|b| allowed.contains(b));
-        if ![(4, &b"-"[..]), (7, b"-"), (10, b"Tt "), (13, b":"), (16, b":")].iter().all(|(at, allowed)| literal(*at, allowed)) {
+        if ![(4, &b"-"[..]), (7, b"-"), (10, b"Tt "), (13, b":"), (16, b":")]
+            .iter()
+            .all(|(at, allowed)| literal(*at, allowed))
+        {
             return None;
         }
         let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
         let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-        if !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) || hour > 23 || minute > 59 || second > 60 {
+        if !(1..=12).contains(&month)
+            || day < 1
+            || day > days_in_month(year, month)
+            || hour > 23
+            || minute > 59
+            || second > 60
+        {
             return None;
         }
         let mut rest = text.get(19..)?;
@@ -79,7 +88,9 @@ impl Timestamp {
         let offset_minutes = match rest.as_bytes() {
             [b'Z' | b'z'] => 0,
             [sign @ (b'+' | b'-'), ..] if rest.len() == 6 && rest.get(3..4) == Some(":") => {
-                let part = |from, to| rest.get(from..to).filter(|d| d.bytes().all(|b| b.is_ascii_digit()))?.parse::<i64>().ok();
+                let part = |from, to| {
+                    rest.get(from..to).filter(|d| d.bytes().all(|b| b.is_ascii_digit()))?.parse::<i64>().ok()
+                };
                 let (hours, minutes) = (part(1, 3)?, part(4, 6)?);
                 if hours > 23 || minutes > 59 {
                     return None;
@@ -88,7 +99,8 @@ impl Timestamp {
             }
             _ => return None,
         };
-        let seconds = days_from_civil(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second - offset_minutes * 60;
+        let seconds =
+            days_from_civil(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second - offset_minutes * 60;
         u64::try_from(seconds * 1_000 + ms).ok().map(Self)
     }
 }
@@ -172,7 +184,16 @@ mod tests {
         ] {
             assert_eq!(Timestamp::parse_rfc3339(text), Some(Timestamp(ms)), "{text}");
         }
-        for text in ["", "2026-02-29T00:00:00Z", "2026-01-31", "2026-01-31T25:00:00Z", "2026-01-31T09:30:00", "2026-01-31T09:30:00.Z", "1969-12-31T23:59:59Z", "2026-01-31T09:30:00+é:00"] {
+        for text in [
+            "",
+            "2026-02-29T00:00:00Z",
+            "2026-01-31",
+            "2026-01-31T25:00:00Z",
+            "2026-01-31T09:30:00",
+            "2026-01-31T09:30:00.Z",
+            "1969-12-31T23:59:59Z",
+            "2026-01-31T09:30:00+é:00",
+        ] {
             assert_eq!(Timestamp::parse_rfc3339(text), None, "{text}");
         }
         assert_eq!(Timestamp(1_769_851_800_250).to_string(), "2026-01-31T09:30:00.250Z");

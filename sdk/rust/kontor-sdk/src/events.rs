@@ -46,7 +46,10 @@ impl Event {
     /// The payload as a `T`; what does not fit goes to the dead letters, since another try would not change it.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, HandlerError> {
         serde_json::from_str(&self.payload).map_err(|error| {
-            HandlerError::permanent(format!("the payload of `{}` from `{}` does not fit: {error}", self.event_type, self.source))
+            HandlerError::permanent(format!(
+                "the payload of `{}` from `{}` does not fit: {error}",
+                self.event_type, self.source
+            ))
         })
     }
 }
@@ -97,7 +100,8 @@ impl<T: DeserializeOwned> EventType<T> {
 
 /// Emits an event of a type that `plugin.toml` declares. Returns its id.
 pub fn emit<T: Serialize + ?Sized>(event_type: &str, key: &str, payload: &T) -> Result<String> {
-    let payload = serde_json::to_string(payload)
-        .map_err(|error| Error::new(500, "event-encode", format!("The payload of `{event_type}` cannot be JSON: {error}.")))?;
+    let payload = serde_json::to_string(payload).map_err(|error| {
+        Error::new(500, "event-encode", format!("The payload of `{event_type}` cannot be JSON: {error}."))
+    })?;
     Ok(events::emit(event_type, key, &payload)?)
 }

@@ -46,6 +46,8 @@ pub fn require_scope(scope: &str) -> Result<()> {
     if matches!(actor(), Actor::System) || scopes().iter().any(|have| have == scope) {
         Ok(())
     } else {
-        Err(Error::forbidden(format!("This needs the scope `{scope}`.")).with_code("scope-missing").with("scope", scope))
+        Err(Error::forbidden(format!("This needs the scope `{scope}`."))
+            .with_code("scope-missing")
+            .with("scope", scope))
     }
 }

@@ -63,11 +63,16 @@ pub trait Maintained<K, V>: Sync {
 impl<I: Key, K, V> Index<I, K, V> {
     /// The encoded index keys of a value, each once.
     fn encoded(&self, value: Option<&V>) -> Vec<Vec<u8>> {
-        let mut keys: Vec<Vec<u8>> = value.map(self.keys).unwrap_or_default().iter().map(|key| {
-            let mut bytes = Vec::new();
-            key.encode(&mut bytes);
-            bytes
-        }).collect();
+        let mut keys: Vec<Vec<u8>> = value
+            .map(self.keys)
+            .unwrap_or_default()
+            .iter()
+            .map(|key| {
+                let mut bytes = Vec::new();
+                key.encode(&mut bytes);
+                bytes
+            })
+            .collect();
         keys.sort_unstable();
         keys.dedup();
         keys
@@ -207,10 +212,7 @@ fn load<I: Key, K: Key, V: Serialize + DeserializeOwned + 'static>(
     index: &Index<I, K, V>,
     raw: Vec<Raw>,
 ) -> Result<Vec<(K, V)>> {
-    let keys = raw
-        .into_iter()
-        .map(|raw| split(index, raw).map(|(_, key)| key))
-        .collect::<Result<Vec<K>>>()?;
+    let keys = raw.into_iter().map(|raw| split(index, raw).map(|(_, key)| key)).collect::<Result<Vec<K>>>()?;
     let bytes: Vec<Vec<u8>> = keys
         .iter()
         .map(|key| {

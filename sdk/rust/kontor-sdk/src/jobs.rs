@@ -42,8 +42,9 @@ impl Job {
 
     /// The payload as a `T`; what does not fit goes to the dead letters.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, HandlerError> {
-        serde_json::from_str(&self.payload)
-            .map_err(|error| HandlerError::permanent(format!("the payload of the job `{}` does not fit: {error}", self.name)))
+        serde_json::from_str(&self.payload).map_err(|error| {
+            HandlerError::permanent(format!("the payload of the job `{}` does not fit: {error}", self.name))
+        })
     }
 }
 

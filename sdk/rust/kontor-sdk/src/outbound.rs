@@ -171,7 +171,10 @@ impl Response {
     /// The body as a `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(&self.body).map_err(|error| {
-            Error::bad_gateway(format!("The other server's answer (status {}) is not the JSON that was expected: {error}.", self.status))
+            Error::bad_gateway(format!(
+                "The other server's answer (status {}) is not the JSON that was expected: {error}.",
+                self.status
+            ))
         })
     }
 

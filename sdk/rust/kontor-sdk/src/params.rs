@@ -148,7 +148,9 @@ impl<'de> Deserializer<'de> for Root<'_> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParamError> {
-        visitor.visit_seq(SeqDeserializer::new(self.pairs.iter().map(|(name, value)| Values { name, values: vec![value] })))
+        visitor.visit_seq(SeqDeserializer::new(
+            self.pairs.iter().map(|(name, value)| Values { name, values: vec![value] }),
+        ))
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, ParamError> {
@@ -258,7 +260,8 @@ impl<'de> Deserializer<'de> for Values<'_> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParamError> {
         let name = self.name;
-        visitor.visit_seq(SeqDeserializer::new(self.values.into_iter().map(|value| Values { name, values: vec![value] })))
+        visitor
+            .visit_seq(SeqDeserializer::new(self.values.into_iter().map(|value| Values { name, values: vec![value] })))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -319,7 +322,13 @@ mod tests {
     fn structs_take_values_by_name() {
         assert_eq!(
             parse::<List>("text=red+lamp%21&limit=20&tag=a&tag=b&order=newest&stocked=on&unknown=1").unwrap(),
-            List { text: "red lamp!".into(), limit: Some(20), tag: vec!["a".into(), "b".into()], order: Some(Order::Newest), stocked: true }
+            List {
+                text: "red lamp!".into(),
+                limit: Some(20),
+                tag: vec!["a".into(), "b".into()],
+                order: Some(Order::Newest),
+                stocked: true
+            }
         );
         assert_eq!(
             parse::<List>("text=&limit=&order=").unwrap(),

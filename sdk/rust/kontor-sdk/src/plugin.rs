@@ -139,10 +139,8 @@ pub extern "C" fn report_panics() {
         INSTALLED.call_once(|| {
             std::panic::set_hook(Box::new(|info| {
                 let message = info.payload_as_str().unwrap_or("panicked");
-                let place = info
-                    .location()
-                    .map(|l| format!("{}:{}:{}", l.file(), l.line(), l.column()))
-                    .unwrap_or_default();
+                let place =
+                    info.location().map(|l| format!("{}:{}:{}", l.file(), l.line(), l.column())).unwrap_or_default();
                 log::error(&format!("panic at {place}: {message}"), &[("panic", "true"), ("place", &place)]);
             }));
         });

@@ -145,8 +145,10 @@ impl RangeSpec {
         let limit = limit.clamp(1, SCAN_ENTRIES_MAX - 1);
         if let Some(cursor) = cursor {
             let key = decode_cursor(cursor).ok_or_else(|| {
-                Error::bad_request(format!("`{cursor}` is not a cursor. Pass `next_cursor` of the page before, or none."))
-                    .with_code("bad-cursor")
+                Error::bad_request(format!(
+                    "`{cursor}` is not a cursor. Pass `next_cursor` of the page before, or none."
+                ))
+                .with_code("bad-cursor")
             })?;
             self.skip_to(&key);
         }
@@ -170,10 +172,7 @@ fn decode_cursor(text: &str) -> Option<Vec<u8>> {
     if text.is_empty() || text.len() % 2 != 0 || text.len() > 1024 {
         return None;
     }
-    text.as_bytes()
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect()
+    text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 #[cfg(test)]

@@ -14,13 +14,18 @@ pub(crate) fn with_defaults(spec: &PluginSpec, given: Option<&Value>) -> Value {
             validator.iter_errors(&config).map(|error| format!("{}: {error}", error.instance_path())).collect();
         assert!(problems.is_empty(), "the configuration of `{}` does not fit its schema: {problems:?}", spec.id);
     } else {
-        assert!(config.as_object().is_some_and(Map::is_empty), "`{}` has no `config.schema`, so it takes no configuration", spec.id);
+        assert!(
+            config.as_object().is_some_and(Map::is_empty),
+            "`{}` has no `config.schema`, so it takes no configuration",
+            spec.id
+        );
     }
     config
 }
 
 fn fill(schema: &Value, config: &mut Value) {
-    let (Some(properties), Value::Object(object)) = (schema.get("properties").and_then(Value::as_object), config) else {
+    let (Some(properties), Value::Object(object)) = (schema.get("properties").and_then(Value::as_object), config)
+    else {
         return;
     };
     for (name, property) in properties {

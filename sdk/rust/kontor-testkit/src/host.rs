@@ -144,7 +144,16 @@ impl Builder {
             ))
             .unwrap_or_else(|error| panic!("the machine: {error}"));
         let merchant = MerchantId::new(MERCHANT).expect("a merchant's id");
-        let host = TestHost { machine, merchant, clock, outside, recorder, store, configs: self.configs, requests: AtomicU64::new(0) };
+        let host = TestHost {
+            machine,
+            merchant,
+            clock,
+            outside,
+            recorder,
+            store,
+            configs: self.configs,
+            requests: AtomicU64::new(0),
+        };
         host.wait(host.machine.create_merchant(&host.merchant));
         host.switch(&packages, "install");
         for (plugin, name, value) in self.secrets {
@@ -295,9 +304,11 @@ impl TestHost {
             admitted_by: None,
         };
         match runtime().block_on(self.machine.request(&self.merchant, &id, http, context)) {
-            Ok(answer) => {
-                Response { status: answer.response.status, headers: answer.response.headers, body: answer.response.body }
-            }
+            Ok(answer) => Response {
+                status: answer.response.status,
+                headers: answer.response.headers,
+                body: answer.response.body,
+            },
             Err(error) => problem(error.status(), error.code(), &error.to_string()),
         }
     }
@@ -467,8 +478,12 @@ impl TestRequest {
     /// Without headers and body.
     pub fn new(method: &str, path_and_query: &str) -> Self {
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
-        let http =
-            HttpRequest { method: method.to_owned(), path: path.to_owned(), query: query.to_owned(), ..HttpRequest::default() };
+        let http = HttpRequest {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            ..HttpRequest::default()
+        };
         Self { http, actor: None, scopes: Vec::new(), idempotency: None }
     }
 
@@ -496,7 +511,8 @@ impl TestRequest {
     #[must_use]
     pub fn form(self, fields: &[(&str, &str)]) -> Self {
         let encode = crate::outside::percent_encoded;
-        let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+        let pairs: Vec<String> =
+            fields.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
         self.body("application/x-www-form-urlencoded", pairs.join("&"))
     }
 

@@ -124,7 +124,12 @@ impl Outside {
         let mut state = self.state();
         let known = state.scripts.iter().position(|script| script.method == method && script.url == url);
         if known.is_none() {
-            state.scripts.push(Script { method: method.to_owned(), url: url.to_owned(), queue: VecDeque::new(), always: None });
+            state.scripts.push(Script {
+                method: method.to_owned(),
+                url: url.to_owned(),
+                queue: VecDeque::new(),
+                always: None,
+            });
         }
         let position = known.unwrap_or(state.scripts.len() - 1);
         if let Some(script) = state.scripts.get_mut(position) {
@@ -157,7 +162,9 @@ impl Outside {
         };
         match responder {
             Some(responder) => responder(&request).0,
-            None => Err(OutboundError::Network(format!("the test scripts no answer to {} {}", request.method, request.url))),
+            None => {
+                Err(OutboundError::Network(format!("the test scripts no answer to {} {}", request.method, request.url)))
+            }
         }
     }
 }

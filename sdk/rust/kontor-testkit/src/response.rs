@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 /// A plugin's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// HTTP status. When the machine answers instead of the plugin (a guest was stopped), the status that the server would send.
+    /// HTTP status. When the machine answers instead of the plugin (a guest was stopped: 502 `plugin-stopped`), the status and code of its error.
     pub status: u16,
     /// Lower-case names.
     pub headers: Vec<(String, String)>,
@@ -29,7 +29,8 @@ impl Response {
     /// The body as a `T`.
     #[track_caller]
     pub fn json<T: DeserializeOwned>(&self) -> T {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("the answer does not fit: {error}: {}", self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("the answer does not fit: {error}: {}", self.text()))
     }
 
     /// The first header of this name.

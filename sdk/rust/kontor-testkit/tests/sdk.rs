@@ -32,7 +32,7 @@ fn counters_events_jobs_and_configuration() {
     // The event is delivered to the plugin itself, which queues a job for a minute later.
     let events = host.emitted(GREETED);
     assert_eq!((events.len(), events[0].key.as_str(), events[0].payload.as_str()), (1, "Ada", r#"{"name":"Ada"}"#));
-    assert_eq!(host.run_until_idle(), 1);
+    assert!(host.run_until_idle() >= 1);
     assert_eq!(host.jobs("hello").len(), 1);
     host.get("hello", "/notes/Ada").expect(404);
     host.advance(Duration::from_secs(61));
@@ -55,7 +55,9 @@ fn counters_events_jobs_and_configuration() {
 #[test]
 fn tables_indexes_and_pages() {
     let host = hello();
-    for (id, tags, slug) in [("a", &["red", "blue"][..], Some("first")), ("b", &["red"], None), ("c", &["blue"], Some("third"))] {
+    for (id, tags, slug) in
+        [("a", &["red", "blue"][..], Some("first")), ("b", &["red"], None), ("c", &["blue"], Some("third"))]
+    {
         host.put_json("hello", &format!("/notes/{id}"), &note(id, tags, slug)).expect(204);
     }
     let ids = |query: &str| -> Vec<String> {
@@ -82,7 +84,10 @@ fn tables_indexes_and_pages() {
 
     // Indexes follow changes and removals; the unique one refuses a second owner and lets go of the first.
     assert_eq!(host.get("hello", "/notes/slug:first").expect(404).problem_code(), "not-found");
-    assert_eq!(host.put_json("hello", "/notes/d", &note("d", &[], Some("third"))).expect(409).problem_code(), "duplicate-key");
+    assert_eq!(
+        host.put_json("hello", "/notes/d", &note("d", &[], Some("third"))).expect(409).problem_code(),
+        "duplicate-key"
+    );
     host.put_json("hello", "/notes/c", &note("c", &["green"], Some("renamed"))).expect(204);
     host.put_json("hello", "/notes/d", &note("d", &[], Some("third"))).expect(204);
     assert_eq!(host.get("hello", "/notes/slug:third").expect(200).json::<Value>()["text"], "d");
@@ -94,7 +99,10 @@ fn tables_indexes_and_pages() {
 fn ids_time_and_identity_come_from_the_invocation() {
     let host = hello();
     let about: Value = host.get("hello", "/about").expect(200).json();
-    assert_eq!((&about["merchant"], &about["plugin"], &about["actor"]), (&json!("test"), &json!("hello"), &json!("public")));
+    assert_eq!(
+        (&about["merchant"], &about["plugin"], &about["actor"]),
+        (&json!("test"), &json!("hello"), &json!("public"))
+    );
     assert_eq!(about["now"], host.now_ms());
     assert_ne!(about["token"], host.get("hello", "/about").json::<Value>()["token"]);
     let first: String = host.post_json("hello", "/notes", &note("x", &[], None)).expect(201).json();
@@ -126,7 +134,11 @@ fn a_service_call_joins_the_transaction_of_its_caller() {
     // The panic is in the log of the plugin that broke, with its place.
     let line = host.logs().into_iter().find(|line| line.level == LogLevel::Error).unwrap();
     assert_eq!(line.plugin.as_str(), "hello");
-    assert!(line.message.contains("exploded after greeting Bob") && line.message.contains("lib.rs:"), "{}", line.message);
+    assert!(
+        line.message.contains("exploded after greeting Bob") && line.message.contains("lib.rs:"),
+        "{}",
+        line.message
+    );
     // What the callee refuses is the caller's to translate; then nothing of either stays.
     host.post_json("caller", "/greet/%20", &json!({})).expect(422);
     assert_eq!(host.get("caller", "/names").json::<(Vec<Value>, Vec<Value>)>().1.len(), 2);
@@ -150,17 +162,20 @@ fn other_servers_are_scripted_and_secrets_stay_with_the_host() {
     host.on("POST", url, Reply::json(201, &json!({ "id": 7 })));
     let failed = host.post_json("hello", "/forward", &note("x", &[], None)).expect(503);
     assert_eq!(failed.header("retry-after"), Some("7"));
+    // The budget begins with one token and gives one every two seconds.
+    let limited = host.post_json("hello", "/forward", &note("x", &[], None)).expect(503);
+    assert_eq!((limited.problem_code().as_str(), limited.header("retry-after")), ("rate-limited", Some("2")));
+    host.advance(Duration::from_secs(2));
     assert_eq!(host.post_json("hello", "/forward", &note("x", &[], None)).expect(200).json::<Value>()["id"], 7);
     let sent = host.requests();
     assert_eq!((sent.len(), sent[1].url.as_str()), (2, "https://api.example.com/notes?source=hello"));
     assert_eq!(sent[1].json::<Value>()["text"], "x");
     assert!(!sent[1].idempotency_key.is_empty() && sent[0].idempotency_key != sent[1].idempotency_key);
-    // The budget's burst is 2.
-    assert_eq!(host.post_json("hello", "/forward", &note("x", &[], None)).expect(503).problem_code(), "rate-limited");
 
     // HMAC-SHA256 of "hello" under "s3cret", computed apart from this code.
     let code = "e5a01537481fa0b2c697f787c7aff885412cf0760d08e08502259b39d2d6ae68";
-    let sign = |body: &str, code: &str| TestRequest::new("POST", "/sign").body("text/plain", body).header("x-code", code);
+    let sign =
+        |body: &str, code: &str| TestRequest::new("POST", "/sign").body("text/plain", body).header("x-code", code);
     assert_eq!(host.send("hello", sign("hello", code)).expect(200).text(), "signed");
     host.send("hello", sign("hello!", code)).expect(401);
     host.send("hello", sign("hello", "00")).expect(401);
@@ -170,8 +185,8 @@ fn other_servers_are_scripted_and_secrets_stay_with_the_host() {
 #[test]
 fn a_panic_is_a_trap_with_its_message_in_the_log() {
     let host = hello();
-    let stopped = host.send("hello", TestRequest::new("POST", "/panic")).expect(500);
-    assert!(!stopped.problem_code().is_empty());
+    let stopped = host.send("hello", TestRequest::new("POST", "/panic")).expect(502);
+    assert_eq!(stopped.problem_code(), "plugin-stopped");
     let line = host.logs().into_iter().find(|line| line.message.contains("as asked")).unwrap();
     assert!(line.fields.iter().any(|(name, value)| name == "place" && value.contains("src/lib.rs")), "{line:?}");
     host.get("hello", "/nowhere").expect(404);

@@ -44,13 +44,15 @@ fn a_new_plugin_builds_and_runs() {
     // What the SDK is made of is compiled in the workspace's target folder already.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let mut steps = Vec::new();
-    let built = Builder::new().target_directory(target).build(&directory, &mut |step| steps.push(step.to_string())).unwrap();
+    let built =
+        Builder::new().target_directory(target).build(&directory, &mut |step| steps.push(step.to_string())).unwrap();
     assert!(built.warnings.is_empty(), "{:?}", built.warnings);
     assert_eq!(built.path.file_name().unwrap(), "my-notes-0.1.0.kontor");
     assert!(matches!(signature::trust(built.package.signature(), &[]), signature::Trust::Developer { .. }));
     assert!(steps.last().unwrap().contains("my-notes-0.1.0"), "{steps:?}");
 
-    let again = Builder::new().target_directory(target).build(&directory, &mut |step| steps.push(step.to_string())).unwrap();
+    let again =
+        Builder::new().target_directory(target).build(&directory, &mut |step| steps.push(step.to_string())).unwrap();
     assert_eq!(again.package.digest(), built.package.digest());
     assert!(steps.last().unwrap().contains("up to date"), "{steps:?}");
 
@@ -58,7 +60,10 @@ fn a_new_plugin_builds_and_runs() {
     host.put_json("my-notes", "/notes/1", &json!({ "title": " Lamp " })).expect(200);
     assert_eq!(host.get("my-notes", "/notes/1").expect(200).json::<Value>()["title"], "Lamp");
     assert_eq!(host.get("my-notes", "/notes?begins=la").expect(200).json::<Vec<Value>>().len(), 1);
-    assert_eq!(host.put_json("my-notes", "/notes/2", &json!({ "title": "LAMP" })).expect(409).problem_code(), "duplicate-key");
+    assert_eq!(
+        host.put_json("my-notes", "/notes/2", &json!({ "title": "LAMP" })).expect(409).problem_code(),
+        "duplicate-key"
+    );
     host.put_json("my-notes", "/notes/3", &json!({ "title": "A title too long" })).expect(422);
     assert_eq!(host.emitted("example.my-notes.note-written.v1").len(), 1);
 }

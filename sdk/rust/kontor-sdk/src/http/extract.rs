@@ -56,9 +56,9 @@ impl FromRequest for Request {
 
 impl<T: DeserializeOwned> FromRequest for Path<T> {
     fn from_request(request: &Request) -> Result<Self> {
-        params::from_pairs(request.params())
-            .map(Self)
-            .map_err(|text| Error::bad_request(format!("The path does not fit: {text}.")).with_code("bad-path").with("in", "path"))
+        params::from_pairs(request.params()).map(Self).map_err(|text| {
+            Error::bad_request(format!("The path does not fit: {text}.")).with_code("bad-path").with("in", "path")
+        })
     }
 }
 
@@ -81,8 +81,9 @@ impl<T: DeserializeOwned> FromRequest for Form<T> {
         expect_content_type(request, "application/x-www-form-urlencoded", |essence| {
             essence == "application/x-www-form-urlencoded"
         })?;
-        let refuse =
-            |text: &str| Error::bad_request(format!("The form does not fit: {text}.")).with_code("bad-form").with("in", "body");
+        let refuse = |text: &str| {
+            Error::bad_request(format!("The form does not fit: {text}.")).with_code("bad-form").with("in", "body")
+        };
         let text = std::str::from_utf8(request.body()).map_err(|_| refuse("it is not UTF-8"))?;
         pairs::<T>(text).map(Self).map_err(|text| refuse(&text))
     }
@@ -95,7 +96,10 @@ impl<T: DeserializeOwned> FromRequest for Json<T> {
         })?;
         serde_json::from_slice(request.body()).map(Self).map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
-            Error::bad_request(format!("The JSON body does not fit: {error}.")).with_code("bad-json").with("in", "body").with("place", place)
+            Error::bad_request(format!("The JSON body does not fit: {error}."))
+                .with_code("bad-json")
+                .with("in", "body")
+                .with("place", place)
         })
     }
 }

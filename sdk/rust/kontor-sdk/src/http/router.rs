@@ -162,7 +162,9 @@ impl Router {
         }
         match &self.fallback {
             Some(endpoint) => endpoint(&request),
-            None => Error::not_found(format!("There is nothing at `{}`.", request.path())).with_code("no-route").into_response(),
+            None => Error::not_found(format!("There is nothing at `{}`.", request.path()))
+                .with_code("no-route")
+                .into_response(),
         }
     }
 }

@@ -24,7 +24,11 @@ pub struct Caller;
 
 impl Plugin for Caller {
     fn routes() -> Router {
-        Router::new().post("/greet/{name}", greet).post("/survive/{name}", survive).get("/names", names).post("/publish", publish)
+        Router::new()
+            .post("/greet/{name}", greet)
+            .post("/survive/{name}", survive)
+            .get("/names", names)
+            .post("/publish", publish)
     }
 }
 

@@ -4,8 +4,8 @@ pub mod rules;
 
 use kontor_sdk::http::{Bytes, Headers, Json, NoContent, Path, Query, Result, Router, StatusCode};
 use kontor_sdk::{
-    Added, Counter, Error, Event, EventType, HandlerError, Index, Job, JobType, Page, Plugin, Table, Timestamp, clock, config,
-    id, identity, outbound, secrets,
+    Added, Counter, Error, Event, EventType, HandlerError, Index, Job, JobType, Page, Plugin, Table, Timestamp, clock,
+    config, id, identity, outbound, secrets,
 };
 use serde::{Deserialize, Serialize};
 
@@ -84,10 +84,7 @@ impl Guest for Hello {
     fn greeted() -> Result<Vec<Greeting>, GreetingError> {
         let other = |error: Error| GreetingError::Other(error.to_string());
         let names = NAMES.scan().keys().map_err(other)?;
-        names
-            .into_iter()
-            .map(|name| Ok(Greeting { count: GREETED.get(&name).map_err(other)?, text: name }))
-            .collect()
+        names.into_iter().map(|name| Ok(Greeting { count: GREETED.get(&name).map_err(other)?, text: name })).collect()
     }
 
     #[expect(clippy::panic, reason = "this is what the function is for")]
@@ -114,14 +111,23 @@ impl Plugin for Hello {
 
     fn event(event: Event) -> Result<(), HandlerError> {
         if let Some(greeted) = GREETED_EVENT.read(&event)? {
-            REMEMBER.enqueue(&greeted).key(&greeted.name).due(clock::now() + std::time::Duration::from_secs(60)).send()?;
+            REMEMBER
+                .enqueue(&greeted)
+                .key(&greeted.name)
+                .due(clock::now() + std::time::Duration::from_secs(60))
+                .send()?;
         }
         Ok(())
     }
 
     fn job(job: Job) -> Result<(), HandlerError> {
         if let Some(greeted) = REMEMBER.read(&job)? {
-            let note = Note { text: format!("{} was greeted", greeted.name), tags: vec!["memory".into()], slug: None, written_at: clock::now() };
+            let note = Note {
+                text: format!("{} was greeted", greeted.name),
+                tags: vec!["memory".into()],
+                slug: None,
+                written_at: clock::now(),
+            };
             NOTES.put(&greeted.name, &note)?;
         }
         Ok(())
@@ -137,7 +143,9 @@ fn hello(Path(name): Path<String>) -> Result<Json<Greeting>> {
     match Hello::greet_once(&name) {
         Ok(greeting) => Ok(Json(greeting)),
         Err(GreetingError::Invalid(text)) => Err(Error::invalid(text)),
-        Err(GreetingError::WornOut(most)) => Err(Error::conflict(format!("`{name}` was greeted {most} times, which is enough."))),
+        Err(GreetingError::WornOut(most)) => {
+            Err(Error::conflict(format!("`{name}` was greeted {most} times, which is enough.")))
+        }
         Err(GreetingError::Other(text)) => Err(Error::internal(text)),
     }
 }
@@ -199,13 +207,21 @@ fn delete_note(Path(id): Path<String>) -> Result<NoContent> {
 }
 
 fn forward(Json(note): Json<Note>) -> Result<Json<serde_json::Value>> {
-    let answer = outbound::post("https://api.example.com/notes").query("source", "hello").json(&note).send()?.error_for_status()?;
+    let answer = outbound::post("https://api.example.com/notes")
+        .query("source", "hello")
+        .json(&note)
+        .send()?
+        .error_for_status()?;
     Ok(Json(answer.json()?))
 }
 
 fn sign(headers: Headers, body: Bytes) -> Result<String> {
     let given = headers.get("x-code").ok_or_else(|| Error::unauthorized("The header `x-code` is missing."))?;
-    let code: Vec<u8> = given.as_bytes().chunks(2).filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect();
+    let code: Vec<u8> = given
+        .as_bytes()
+        .chunks(2)
+        .filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect();
     if secrets::verify_mac("webhook-key", secrets::MacAlgorithm::HmacSha256, &body, &code)? {
         Ok("signed".to_owned())
     } else {
