@@ -169,7 +169,7 @@ fn encode_cursor(key: &[u8]) -> String {
 }
 
 fn decode_cursor(text: &str) -> Option<Vec<u8>> {
-    if text.is_empty() || text.len() % 2 != 0 || text.len() > 1024 {
+    if text.is_empty() || !text.len().is_multiple_of(2) || text.len() > 1024 {
         return None;
     }
     text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()

@@ -11,6 +11,8 @@ use crate::error::Error;
 use crate::params;
 
 type Endpoint = Box<dyn Fn(&Request) -> Response>;
+/// What a path captured: names with values.
+type Captured = Vec<(String, String)>;
 
 /// Routes with their handlers.
 #[derive(Default)]
@@ -144,7 +146,7 @@ impl Router {
     }
 
     fn dispatch(&self, request: Request) -> Response {
-        let mut best: Option<(Vec<u8>, &Route, Vec<(String, String)>)> = None;
+        let mut best: Option<(Vec<u8>, &Route, Captured)> = None;
         let mut allowed: Vec<&'static str> = Vec::new();
         for route in &self.routes {
             let Some((rank, captured)) = capture(&route.path, request.path()) else { continue };
@@ -185,7 +187,7 @@ fn not_allowed(request: &Request, mut allowed: Vec<&'static str>) -> Response {
 }
 
 /// What `pattern` captures of `path`, with a rank by which the more literal pattern comes first. `None`: it does not match.
-fn capture(pattern: &str, path: &str) -> Option<(Vec<u8>, Vec<(String, String)>)> {
+fn capture(pattern: &str, path: &str) -> Option<(Vec<u8>, Captured)> {
     let mut rank = Vec::new();
     let mut captured = Vec::new();
     let mut rest = Some(path.strip_prefix('/')?);
