@@ -46,6 +46,11 @@ pub(crate) fn trouble(about: &str, text: &str) -> kontor_sdk::error::Result<()> 
     TROUBLES.put(about, &Trouble { text: text.to_owned(), at_ms: clock::now().as_ms() })
 }
 
+/// Under which name troubles with taking an order are kept.
+pub(crate) fn order_trouble(external_id: &str) -> String {
+    format!("order {external_id}")
+}
+
 /// Where the sweep stands.
 pub(crate) fn state(settings: &Settings) -> kontor_sdk::error::Result<SweepState> {
     Ok(STATE.get(&settings.account)?.unwrap_or_default())
@@ -127,7 +132,7 @@ fn take_page(settings: &Settings, page: &SearchAnswer) -> Result<(), HandlerErro
             .map_err(|error| format!("order {order_id}: it does not have the shape of an order: {error}"))
             .and_then(|order| take(settings, stock_from_ms, &order, &lookup));
         if let Err(text) = taken {
-            trouble(&format!("order {order_id}"), &text)?;
+            trouble(&order_trouble(order_id), &text)?;
             let due = Timestamp::from_ms(clock::now().as_ms().saturating_add(REFETCH_MS));
             FETCH_ORDER.enqueue(&FetchOrder { order_id: order_id.to_owned() }).key(order_id).due(due).send()?;
         }
@@ -157,10 +162,10 @@ fn take(settings: &Settings, stock_from_ms: u64, order: &Order, lookup: &Catalog
     let outcome =
         orders::upsert_channel_order(&report).map_err(|error| format!("order {}: {error:?}", order.order_id))?;
     SEEN.put(&key, &version_ms).map_err(text)?;
-    TROUBLES.delete(format!("order {}", order.order_id)).map_err(text)?;
+    TROUBLES.delete(order_trouble(&order.order_id)).map_err(text)?;
     if outcome == orders::ChannelOrderOutcome::OnHold {
-        let text = "sold on Amazon, but there is not enough stock: the order is on hold";
-        trouble(&format!("order {}", order.order_id), text).map_err(|error| error.to_string())?;
+        let why = "sold on Amazon, but there is not enough stock: the order is on hold";
+        trouble(&order_trouble(&order.order_id), why).map_err(text)?;
     }
     if mapped.stock == Stock::Reserve && outcome != orders::ChannelOrderOutcome::Stale {
         // Amazon has taken the sale off what it advertises by itself: what was pushed last is no longer what is there.
@@ -189,7 +194,7 @@ fn record_shipments(settings: &Settings, mapped: &MappedOrder) -> Result<(), Str
     if let Err(error) = orders::ship(&order.id, &shipment_id, &carrier, &tracking_number, &missing) {
         // The order itself is taken; a person must say where these units came from.
         let text = format!("Amazon says that units have left which cannot be shipped here: {error:?}");
-        trouble(&format!("order {}", mapped.external_id), &text).map_err(|error| error.to_string())?;
+        trouble(&format!("shipment of order {}", mapped.external_id), &text).map_err(|error| error.to_string())?;
     }
     Ok(())
 }

@@ -6,6 +6,14 @@
 //! [`shipment`], [`retry`] (what an answer means), [`money`]. `intake` and `outgoing` join them to the host and to the services of
 //! orders, inventory, catalogue and pricing; this file is what the host calls.
 //!
+//! | route | for | what |
+//! |---|---|---|
+//! | `GET /` | staff `amazon:read` | the page for staff |
+//! | `GET /v1/status` | token `amazon:read` | the same as JSON |
+//! | `POST /v1/sweep` | token `amazon:write` | fetches changed orders now |
+//! | `POST /v1/listings/{sku}/push` | token `amazon:write` | sends stock and price of a SKU again |
+//! | `POST /v1/notifications` | token `amazon:notify` | takes Amazon's `ORDER_CHANGE` notifications |
+//!
 //! Not here: fulfilment by Amazon beyond taking its orders as history, feeds, returns, refunds.
 
 pub mod api;
@@ -100,6 +108,9 @@ impl Plugin for Amazon {
         if event.event_type == "kontor.orders.order-shipped.v1" {
             return order_shipped(&settings, &event);
         }
+        if event.event_type == "kontor.orders.order-updated.v1" {
+            return order_updated(&settings, &event);
+        }
         for sku in skus_of(&event) {
             if outgoing::listing(&settings, &sku)?.is_some() {
                 outgoing::queue_push(&sku, false)?;
@@ -151,6 +162,16 @@ fn order_shipped(settings: &Settings, event: &Event) -> Result<(), HandlerError>
     }
     let order_id = payload.get("order_id").and_then(Value::as_str).unwrap_or(&event.key).to_owned();
     CONFIRM_SHIPMENT.enqueue(&ConfirmShipment { order_id: order_id.clone() }).key(&order_id).send()?;
+    Ok(())
+}
+
+/// An order that waited for stock has it now: nobody needs to look at it any more.
+fn order_updated(settings: &Settings, event: &Event) -> Result<(), HandlerError> {
+    let payload: Value = serde_json::from_str(&event.payload).unwrap_or_default();
+    let text = |name: &str| payload.get(name).and_then(Value::as_str).unwrap_or_default();
+    if text("channel") == settings.channel && text("account") == settings.account && text("status") == "placed" {
+        intake::TROUBLES.delete(intake::order_trouble(text("external_id")))?;
+    }
     Ok(())
 }
 

@@ -365,6 +365,31 @@ fn an_order_that_cannot_be_read_does_not_hold_up_the_others() {
 }
 
 #[test]
+fn what_amazon_sold_while_the_till_took_the_last_one_waits_for_stock_and_is_told() {
+    let bench = Bench::new(quick(10));
+    bench.list(json!([]));
+    bench.run(MINUTE);
+    let sale = json!({ "location": "main", "ref_id": "receipt-1", "occurred_at_ms": 0, "demands": [{ "sku": "LAMP", "quantity": 9 }] });
+    bench.host.post_json("inventory", "/v1/sales", &sale).expect(204);
+    let external_id = bench.buy(3);
+    bench.run(12 * MINUTE);
+    let order = bench.order(&external_id);
+    assert_eq!((order["status"].as_str(), order["hold_reason"].as_str()), (Some("on_hold"), Some("stock")), "{order}");
+    let status = bench.status();
+    assert_eq!(status["troubles"][0]["about"], json!(format!("order {external_id}")), "{status}");
+    assert_eq!(bench.simulator.advertised("AMZ-LAMP"), 0);
+    bench.receive("delivery-2", 5);
+    bench.run(12 * MINUTE);
+    assert_eq!(bench.order(&external_id)["status"].as_str(), Some("placed"));
+    assert_eq!(bench.status()["troubles"], json!([]));
+    assert_eq!(
+        bench.simulator.advertised("AMZ-LAMP"),
+        3,
+        "1 left of the first delivery and 5 of the second, less 3 sold"
+    );
+}
+
+#[test]
 fn nothing_is_asked_before_the_account_is_set_up() {
     let bench = Bench::with_settings(quick(8), json!({ "seller_id": "" }));
     bench.list(json!([]));
