@@ -14,15 +14,17 @@ mod decimal;
 mod faults;
 mod market;
 mod model;
+mod people;
 mod server;
 mod simulator;
 mod validate;
+mod views;
 
 pub use bucket::{Operation, RateLimit, RateLimits};
 pub use faults::{Fault, FaultPlan};
-pub use market::{
+pub use model::{FulfillmentStatus, Order, OrderItem, Package};
+pub use simulator::{AmazonSimulator, Exchanged, LoggedRequest, SimulatorConfig, Summary, Violation};
+pub use views::{
     Cancellation, ConfirmedShipment, ListingInput, ListingView, Marketplace, OfferChange, OfferChangeKind, PlacedOrder,
     Purchase, PurchaseRefused, Submission, SubmissionState,
 };
-pub use model::{FulfillmentStatus, Order, OrderItem, Package};
-pub use simulator::{AmazonSimulator, Exchanged, LoggedRequest, SimulatorConfig, Summary, Violation};

@@ -12,13 +12,14 @@ use tokio::task::JoinHandle;
 
 use super::bucket::{Bucket, Operation, RateLimit, RateLimits};
 use super::faults::{Fault, FaultPlan, FaultSource, draw};
-use super::market::{
-    Cancellation, ConfirmedShipment, ListingInput, ListingView, Market, MarketSettings, Marketplace, OfferChange,
-    PlacedOrder, Purchase, PurchaseRefused, Submission,
-};
+use super::market::{Market, MarketSettings};
 use super::model::{FulfillmentStatus, Order};
 use super::server;
 use super::validate::Credentials;
+use super::views::{
+    Cancellation, ConfirmedShipment, ListingInput, ListingView, Marketplace, OfferChange, PlacedOrder, Purchase,
+    PurchaseRefused, Submission,
+};
 use crate::clock::{Clock, SystemClock};
 
 /// Requests and violations that are kept; older ones are only counted.

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
 use super::decimal;
-use super::market::issue;
 use super::model::{Order, time_ms};
+use super::people::issue;
 
 const ORDER_DATA: [&str; 11] = [
     "BUYER",
