@@ -31,7 +31,9 @@ kontor_sdk::services! {
     ",
 }
 
-struct Storefront;
+/// The plugin.
+#[derive(Debug)]
+pub struct Storefront;
 
 impl Plugin for Storefront {
     fn routes() -> Router {

@@ -4,7 +4,7 @@ use crate::options::offset_minutes;
 
 /// Reads `2010-12-01`, `2010-12-01 08:26`, `2010-12-01T08:26:00Z`, `2010-12-01 08:26:00+01:00`; without a zone,
 /// `default_offset_minutes` east of UTC counts. The error says what is wrong.
-pub fn parse(text: &str, default_offset_minutes: i32) -> Result<u64, String> {
+pub(crate) fn parse(text: &str, default_offset_minutes: i32) -> Result<u64, String> {
     let refuse = || {
         format!(
             "`{}` is not a date: use YYYY-MM-DD hh:mm:ss, with Z or +hh:mm for a zone",

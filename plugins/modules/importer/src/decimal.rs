@@ -1,31 +1,31 @@
 //! Exact decimal numbers as they stand in files: read without loss, multiplied without loss, rounded once. Not a general number type.
 
 /// Fraction digits that are kept; files with more are refused rather than rounded.
-pub const FRACTION_DIGITS: u32 = 6;
+pub(crate) const FRACTION_DIGITS: u32 = 6;
 const ONE: i128 = 1_000_000;
 /// No amount or quantity of a merchant is larger; keeps every product and sum far from overflow.
 const LARGEST: i128 = 1_000_000_000_000 * ONE;
 
 /// An integer number of millionths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Decimal(i128);
+pub(crate) struct Decimal(i128);
 
 impl Decimal {
     /// Zero.
-    pub const ZERO: Self = Self(0);
+    pub(crate) const ZERO: Self = Self(0);
 
     /// From millionths.
-    pub fn from_millionths(value: i128) -> Self {
+    pub(crate) fn from_millionths(value: i128) -> Self {
         Self(value)
     }
 
     /// As millionths.
-    pub fn millionths(self) -> i128 {
+    pub(crate) fn millionths(self) -> i128 {
         self.0
     }
 
     /// Reads `-1234.5`, `1,234.50` (groups of three) or, with `decimal_comma`, `1.234,50`. The error says what is wrong.
-    pub fn parse(text: &str, decimal_comma: bool) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str, decimal_comma: bool) -> Result<Self, String> {
         let trimmed = text.trim();
         let refuse =
             |why: &str| Err(format!("`{}` is not a number: {why}", trimmed.chars().take(40).collect::<String>()));
@@ -65,17 +65,17 @@ impl Decimal {
     }
 
     /// The integer, if it is one.
-    pub fn integer(self) -> Option<i64> {
+    pub(crate) fn integer(self) -> Option<i64> {
         (self.0 % ONE == 0).then(|| i64::try_from(self.0 / ONE).ok()).flatten()
     }
 
     /// `self` times an integer.
-    pub fn times(self, factor: i64) -> Self {
+    pub(crate) fn times(self, factor: i64) -> Self {
         Self(self.0.saturating_mul(i128::from(factor)))
     }
 
     /// In minor units of a currency with `exponent` digits, halves away from zero.
-    pub fn to_minor(self, exponent: u32) -> i64 {
+    pub(crate) fn to_minor(self, exponent: u32) -> i64 {
         let unit = 10i128.pow(FRACTION_DIGITS.saturating_sub(exponent.min(FRACTION_DIGITS)));
         let magnitude = (self.0.abs() + unit / 2) / unit;
         i64::try_from(if self.0 < 0 { -magnitude } else { magnitude }).unwrap_or(i64::MAX)
@@ -102,7 +102,7 @@ impl std::fmt::Display for Decimal {
 }
 
 /// Digits after the point of a currency (ISO 4217).
-pub fn currency_exponent(currency: &str) -> u32 {
+pub(crate) fn currency_exponent(currency: &str) -> u32 {
     match currency {
         "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"
         | "XAF" | "XOF" | "XPF" => 0,

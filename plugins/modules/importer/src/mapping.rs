@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Products with prices.
     Products,
     /// Stock levels.
@@ -16,7 +16,7 @@ pub enum Kind {
 
 /// A field that a column can be mapped to.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Field {
+pub(crate) struct Field {
     /// Its name in `--map`.
     pub name: &'static str,
     /// Whether a mapping must have it.
@@ -27,7 +27,7 @@ pub struct Field {
 
 /// The columns of a well-known export.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Preset {
+pub(crate) struct Preset {
     /// Its name in `--preset`.
     pub name: &'static str,
     /// Which system writes such files.
@@ -137,10 +137,10 @@ const PRODUCT_PRESETS: &[Preset] = &[
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Products, Self::Stock, Self::Orders];
+    pub(crate) const ALL: [Self; 3] = [Self::Products, Self::Stock, Self::Orders];
 
     /// Its name.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Products => "products",
             Self::Stock => "stock",
@@ -149,7 +149,7 @@ impl Kind {
     }
 
     /// Its fields.
-    pub fn fields(self) -> &'static [Field] {
+    pub(crate) fn fields(self) -> &'static [Field] {
         match self {
             Self::Products => PRODUCT_FIELDS,
             Self::Stock => STOCK_FIELDS,
@@ -158,7 +158,7 @@ impl Kind {
     }
 
     /// Its well-known exports.
-    pub fn presets(self) -> &'static [Preset] {
+    pub(crate) fn presets(self) -> &'static [Preset] {
         match self {
             Self::Products => PRODUCT_PRESETS,
             Self::Stock | Self::Orders => &[],
@@ -166,7 +166,7 @@ impl Kind {
     }
 
     /// The fields whose equal values make rows belong together: the first that is mapped. Such rows must be sent in one chunk.
-    pub fn group_fields(self) -> &'static [&'static str] {
+    pub(crate) fn group_fields(self) -> &'static [&'static str] {
         match self {
             Self::Products => &["product", "sku"],
             Self::Stock => &["sku"],
@@ -177,13 +177,13 @@ impl Kind {
 
 /// A mapping checked against a header: for each field the index of its column.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mapping {
+pub(crate) struct Mapping {
     columns: Vec<(String, usize)>,
 }
 
 impl Mapping {
     /// Checks `map` (field, column) against `header`. The error lists everything that is wrong.
-    pub fn resolve(kind: Kind, header: &[String], map: &[(String, String)]) -> Result<Self, Vec<String>> {
+    pub(crate) fn resolve(kind: Kind, header: &[String], map: &[(String, String)]) -> Result<Self, Vec<String>> {
         let mut errors = Vec::new();
         let mut columns: Vec<(String, usize)> = Vec::new();
         let known = || kind.fields().iter().map(|f| f.name).collect::<Vec<_>>().join(", ");
@@ -214,7 +214,7 @@ impl Mapping {
     }
 
     /// The cell of `field` in a row, trimmed; none if unmapped or empty.
-    pub fn cell<'a>(&self, row: &'a [String], field: &str) -> Option<&'a str> {
+    pub(crate) fn cell<'a>(&self, row: &'a [String], field: &str) -> Option<&'a str> {
         let (_, index) = self.columns.iter().find(|(name, _)| name == field)?;
         row.get(*index).map(|cell| cell.trim()).filter(|cell| !cell.is_empty())
     }

@@ -4,7 +4,7 @@ use crate::mapping::Kind;
 
 /// Options of an import, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
+pub(crate) struct Options {
     /// ISO 4217.
     pub currency: String,
     /// Price list that prices go to.
@@ -48,7 +48,7 @@ impl Default for Options {
 }
 
 /// Names of options with what they mean, for help texts.
-pub const DESCRIPTIONS: &[(&str, &str)] = &[
+pub(crate) const DESCRIPTIONS: &[(&str, &str)] = &[
     ("currency", "ISO 4217 code of the amounts. Default: EUR"),
     ("price_list", "price list that prices go to. Default: default"),
     ("channel", "channel that orders belong to. Default: import"),
@@ -64,7 +64,7 @@ pub const DESCRIPTIONS: &[(&str, &str)] = &[
 
 impl Options {
     /// Checks `given` (name, value). The error lists everything that is wrong.
-    pub fn parse(kind: Kind, given: &[(String, String)]) -> Result<Self, Vec<String>> {
+    pub(crate) fn parse(kind: Kind, given: &[(String, String)]) -> Result<Self, Vec<String>> {
         let mut options = Self::default();
         let mut errors = Vec::new();
         for (name, value) in given {
@@ -123,12 +123,12 @@ impl Options {
     }
 
     /// The SKU as kept.
-    pub fn sku(&self, cell: &str) -> String {
+    pub(crate) fn sku(&self, cell: &str) -> String {
         if self.sku_upper { cell.to_uppercase() } else { cell.to_owned() }
     }
 
     /// Whether a code is goods.
-    pub fn is_goods(&self, code: &str) -> bool {
+    pub(crate) fn is_goods(&self, code: &str) -> bool {
         let code = code.to_uppercase();
         !self.not_goods.iter().any(|pattern| match pattern.strip_suffix('*') {
             Some(prefix) => code.starts_with(prefix),
@@ -138,7 +138,7 @@ impl Options {
 }
 
 /// Minutes of `+HH:MM`.
-pub fn offset_minutes(value: &str) -> Option<i32> {
+pub(crate) fn offset_minutes(value: &str) -> Option<i32> {
     if value == "Z" {
         return Some(0);
     }

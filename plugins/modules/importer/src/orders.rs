@@ -13,7 +13,7 @@ use crate::row::{Account, Class, Issue, Row};
 
 /// A line of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub(crate) struct Line {
     /// Unique in the document: the row's number in the file.
     pub line_id: String,
     /// As kept.
@@ -34,7 +34,7 @@ pub struct Line {
 
 /// An order or credit of the past.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Document {
+pub(crate) struct Document {
     /// Its number.
     pub number: String,
     /// Of its earliest row.
@@ -55,7 +55,7 @@ pub struct Document {
 
 /// What a chunk of rows makes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// In the order of their first rows.
     pub documents: Vec<Document>,
     /// Every row counted once.
@@ -126,7 +126,7 @@ fn classify(cells: &Cells<'_>, goods: bool, repeated: bool, sale: bool) -> Class
 }
 
 /// Reads `rows`; rows of one number must all be there. Order of documents and lines is that of the rows.
-pub fn read_orders(rows: &[Row], mapping: &Mapping, options: &Options) -> Outcome {
+pub(crate) fn read_orders(rows: &[Row], mapping: &Mapping, options: &Options) -> Outcome {
     let mut outcome = Outcome::default();
     let mut groups: Vec<(&str, Vec<(&Row, Cells<'_>)>)> = Vec::new();
     for row in rows {

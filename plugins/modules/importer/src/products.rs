@@ -14,7 +14,7 @@ const PRODUCT_ID_CHARACTERS_MAX: usize = 64;
 
 /// A product to be created or replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Product {
+pub(crate) struct Product {
     /// From the product column, or the SKU.
     pub id: String,
     /// By majority.
@@ -41,7 +41,7 @@ pub struct Product {
 
 /// A variant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Variant {
+pub(crate) struct Variant {
     /// As kept.
     pub sku: String,
     /// Values of the options.
@@ -56,7 +56,7 @@ pub struct Variant {
 
 /// What a chunk of rows makes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// In the order of their first rows.
     pub products: Vec<Product>,
     /// Every row counted once.
@@ -66,13 +66,13 @@ pub struct Outcome {
 }
 
 /// The value that makes rows one product: the product column, else the SKU; compared without case.
-pub fn group_key(row: &Row, mapping: &Mapping) -> String {
+pub(crate) fn group_key(row: &Row, mapping: &Mapping) -> String {
     let cell = mapping.cell(&row.cells, "product").or_else(|| mapping.cell(&row.cells, "sku"));
     cell.unwrap_or_default().to_lowercase()
 }
 
 /// Reads `rows`; rows of one product must all be there.
-pub fn read_products(rows: &[Row], mapping: &Mapping, options: &Options) -> Outcome {
+pub(crate) fn read_products(rows: &[Row], mapping: &Mapping, options: &Options) -> Outcome {
     let mut outcome = Outcome::default();
     let mut order: Vec<String> = Vec::new();
     let mut groups: BTreeMap<String, Vec<&Row>> = BTreeMap::new();

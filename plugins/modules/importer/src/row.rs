@@ -9,7 +9,7 @@ use crate::decimal::Decimal;
 /// A row of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Row {
+pub(crate) struct Row {
     /// Line in the file, the header being 1.
     pub number: u64,
     /// As they stand there.
@@ -19,7 +19,7 @@ pub struct Row {
 /// What became of a row. Every row falls into exactly one class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Class {
+pub(crate) enum Class {
     /// A product's or variant's row, taken as it is.
     Product,
     /// Says again what another row of the SKU says.
@@ -58,7 +58,7 @@ pub enum Class {
 
 impl Class {
     /// As in reports.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Product => "product",
             Self::RepeatedProduct => "repeated-product",
@@ -83,7 +83,7 @@ impl Class {
 
 /// Something about a row that a person should look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Issue {
+pub(crate) struct Issue {
     /// Line in the file.
     pub row: u64,
     /// Whether the row was refused (otherwise it was taken, with this remark).
@@ -94,7 +94,7 @@ pub struct Issue {
 
 /// Rows and amount of one class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ClassTotal {
+pub(crate) struct ClassTotal {
     /// Rows.
     pub rows: u64,
     /// Units.
@@ -105,7 +105,7 @@ pub struct ClassTotal {
 
 /// The account of a chunk, or of a whole import: a sum of chunks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Account {
+pub(crate) struct Account {
     /// By class.
     pub classes: BTreeMap<Class, ClassTotal>,
     /// Named counts: `products_created`, `orders_created`, ...
@@ -116,7 +116,7 @@ pub struct Account {
 
 impl Account {
     /// Counts a row.
-    pub fn add(&mut self, class: Class, quantity: i64, amount: Decimal) {
+    pub(crate) fn add(&mut self, class: Class, quantity: i64, amount: Decimal) {
         let total = self.classes.entry(class).or_default();
         total.rows += 1;
         total.quantity = total.quantity.saturating_add(quantity);
@@ -124,14 +124,14 @@ impl Account {
     }
 
     /// Counts something that was done.
-    pub fn count(&mut self, name: &str, by: u64) {
+    pub(crate) fn count(&mut self, name: &str, by: u64) {
         if by > 0 {
             *self.counts.entry(name.to_owned()).or_default() += by;
         }
     }
 
     /// Adds another account.
-    pub fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         for (class, more) in &other.classes {
             let total = self.classes.entry(*class).or_default();
             total.rows += more.rows;
@@ -145,12 +145,12 @@ impl Account {
     }
 
     /// All rows.
-    pub fn rows(&self) -> u64 {
+    pub(crate) fn rows(&self) -> u64 {
         self.classes.values().map(|total| total.rows).sum()
     }
 
     /// Σ quantity × price of all rows, exact.
-    pub fn amount(&self) -> Decimal {
+    pub(crate) fn amount(&self) -> Decimal {
         self.classes.values().fold(Decimal::ZERO, |sum, total| sum + total.amount)
     }
 }

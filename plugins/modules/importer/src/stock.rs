@@ -9,7 +9,7 @@ use crate::row::{Account, Class, Issue, Row};
 
 /// A level to be counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Level {
+pub(crate) struct Level {
     /// As kept.
     pub sku: String,
     /// Location id.
@@ -22,7 +22,7 @@ pub struct Level {
 
 /// What a chunk of rows makes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// One per SKU and location.
     pub levels: Vec<Level>,
     /// Every row counted once.
@@ -32,7 +32,7 @@ pub struct Outcome {
 }
 
 /// Reads `rows`; rows of one SKU must all be there. Of several rows for one place the last wins.
-pub fn read_levels(rows: &[Row], mapping: &Mapping, options: &Options) -> Outcome {
+pub(crate) fn read_levels(rows: &[Row], mapping: &Mapping, options: &Options) -> Outcome {
     let mut outcome = Outcome::default();
     let mut levels: BTreeMap<(String, String), Level> = BTreeMap::new();
     for row in rows {

@@ -1,12 +1,12 @@
 //! Texts from other systems: reduced to plain text, shortened. Not a HTML parser: nothing it returns is ever used as HTML.
 
 /// At most `characters` characters.
-pub fn cut(text: &str, characters: usize) -> String {
+pub(crate) fn cut(text: &str, characters: usize) -> String {
     text.chars().take(characters).collect()
 }
 
 /// At most `characters` characters; what is cut off is replaced by a checksum, so that different texts stay different.
-pub fn shorten(text: &str, characters: usize) -> String {
+pub(crate) fn shorten(text: &str, characters: usize) -> String {
     if text.chars().count() <= characters {
         return text.to_owned();
     }
@@ -18,7 +18,7 @@ pub fn shorten(text: &str, characters: usize) -> String {
 }
 
 /// HTML to plain text: tags vanish, block ends become blank lines, the common entities are read.
-pub fn plain(html: &str) -> String {
+pub(crate) fn plain(html: &str) -> String {
     let mut text = String::with_capacity(html.len());
     let mut rest = html;
     while let Some(open) = rest.find('<') {
