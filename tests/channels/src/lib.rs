@@ -9,3 +9,4 @@
 
 pub mod amazon;
 pub mod clock;
+pub mod demo;
