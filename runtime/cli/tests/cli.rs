@@ -1,0 +1,87 @@
+//! The command as scripts see it: exit codes, what goes to which stream, errors with codes. What hosts do is tested elsewhere.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a failed test panics"
+)]
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn kontor(directory: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kontor"))
+        .current_dir(directory)
+        .args(arguments)
+        .env_remove("KONTOR_URL")
+        .env_remove("KONTOR_TOKEN")
+        .env_remove("KONTOR_DATA_DIR")
+        .env_remove("KONTOR_MERCHANT")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn json(output: &Output) -> serde_json::Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+#[test]
+fn merchants_and_tokens_without_a_running_host() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| kontor(directory.path(), arguments, "");
+
+    let none = run(&["token", "list"]);
+    assert!(!none.status.success());
+    assert!(String::from_utf8_lossy(&none.stderr).contains("error [no-merchant]"), "{none:?}");
+
+    let created = run(&["merchant", "create", "acme", "--json"]);
+    assert_eq!(json(&created)["id"], "acme", "{created:?}");
+    let twice = run(&["merchant", "create", "acme", "--json"]);
+    assert!(!twice.status.success() && json(&twice)["error"]["code"].is_string(), "{twice:?}");
+
+    let token = json(&run(&["token", "create", "script", "--scope", "notes:read", "--json"]));
+    let secret = token["secret"].as_str().unwrap();
+    let listed = run(&["token", "list"]);
+    let text = String::from_utf8_lossy(&listed.stdout);
+    assert!(text.contains("script") && text.contains("notes:read") && !text.contains(secret), "{text}");
+}
+
+#[test]
+fn mistakes_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("broken.kontor"), b"not a component").unwrap();
+    kontor(directory.path(), &["merchant", "create", "acme"], "");
+    for (arguments, message) in [
+        (vec!["plugin", "install", "broken.kontor"], "error ["),
+        (vec!["plugin", "install", "missing.kontor"], "missing.kontor"),
+        (vec!["plugin", "show", "nothing"], "nothing"),
+        (vec!["plugin", "rollback"], "error ["),
+        (vec!["build", "."], "error ["),
+        (vec!["--url", "http://127.0.0.1:1", "--token", "x", "merchant", "list"], "Is it running?"),
+        (vec!["import", "things", "x.csv"], "error ["),
+    ] {
+        let output = kontor(directory.path(), &arguments, "");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && text.contains(message), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn completions_and_help_need_no_host() {
+    let directory = tempfile::tempdir().unwrap();
+    let completions = kontor(directory.path(), &["completions", "bash"], "");
+    assert!(String::from_utf8_lossy(&completions.stdout).contains("_kontor"), "{completions:?}");
+    let help = kontor(directory.path(), &["--help"], "");
+    for command in ["serve", "demo", "plugin", "import", "new", "build", "test"] {
+        assert!(String::from_utf8_lossy(&help.stdout).contains(command), "{command}");
+    }
+    assert!(!directory.path().join(".kontor").exists());
+}
