@@ -18,10 +18,6 @@ impl Output {
         Self { json }
     }
 
-    pub(crate) fn is_json(self) -> bool {
-        self.json
-    }
-
     /// The result of a command: `text` for people, `value` for scripts.
     pub(crate) fn result(self, value: &impl Serialize, text: impl FnOnce() -> String) {
         let rendered = if self.json {
@@ -109,7 +105,7 @@ pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position) % 3 == 0 {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

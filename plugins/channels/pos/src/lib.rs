@@ -35,7 +35,9 @@ kontor_sdk::services! {
     ",
 }
 
-struct Pos;
+/// The plugin.
+#[derive(Debug)]
+pub struct Pos;
 
 impl Plugin for Pos {
     fn routes() -> Router {

@@ -35,12 +35,12 @@ async fn dispatch(arguments: Arguments, output: &Output) -> Result<()> {
     let connection_arguments = arguments.connection;
     match arguments.command {
         // Without a host.
-        Command::Serve(serve) => return serve::run(serve, &connection_arguments, output).await,
-        Command::Demo(demo) => return demo::run(demo, output).await,
-        Command::New(new) => return author::new_plugin(new, output),
-        Command::Build(build) => return author::build(build, output),
-        Command::Test(test) => return author::test(test, output),
-        Command::Completions { .. } => return Ok(()),
+        Command::Serve(serve) => serve::run(serve, &connection_arguments, output).await,
+        Command::Demo(demo) => demo::run(demo, output).await,
+        Command::New(new) => author::new_plugin(new, output),
+        Command::Build(build) => author::build(build, output),
+        Command::Test(test) => author::test(test, output),
+        Command::Completions { .. } => Ok(()),
         command => {
             let connection = Connection::open(connection_arguments, output).await?;
             let result = with_host(command, &connection, output).await;

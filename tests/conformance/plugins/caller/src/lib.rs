@@ -57,7 +57,10 @@ fn survive(Path(name): Path<String>) -> Result<Json<String>> {
     Ok(Json(text))
 }
 
-fn names() -> Result<Json<(Vec<Greeting>, Vec<(String, String)>)>> {
+/// Who was greeted, and what each call returned.
+type Names = (Vec<Greeting>, Vec<(String, String)>);
+
+fn names() -> Result<Json<Names>> {
     Ok(Json((greeting::greeted().map_err(refused)?, CALLED.scan().entries()?)))
 }
 
