@@ -151,7 +151,7 @@ pub struct Builder {
 enum Signing {
     #[default]
     Developer,
-    Key(SigningKey),
+    Key(Box<SigningKey>),
     Unsigned,
 }
 
@@ -199,7 +199,7 @@ impl Builder {
             Signing::Developer => {
                 Some(&SigningKey::developer().map_err(|error| BuildError::Toolchain(error.to_string()))?)
             }
-            Signing::Key(key) => Some(key),
+            Signing::Key(key) => Some(key.as_ref()),
             Signing::Unsigned => None,
         };
         let mut workspaces = cargo::Workspaces::default();
