@@ -164,7 +164,7 @@ impl Builder {
     /// Signs with this key.
     #[must_use]
     pub fn sign_with(self, key: SigningKey) -> Self {
-        Self { signing: Signing::Key(key), ..self }
+        Self { signing: Signing::Key(Box::new(key)), ..self }
     }
 
     /// Does not sign.
