@@ -64,6 +64,11 @@ impl Client {
         self.json(self.request(Method::POST, path).header("content-type", media_type).body(bytes)).await
     }
 
+    /// Whether a host answers there.
+    pub(crate) async fn answers(&self) -> bool {
+        self.send(self.request(Method::GET, "/healthz")).await.is_ok()
+    }
+
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token)
     }

@@ -148,7 +148,7 @@ impl Drop for RunningNote {
 async fn running(directory: &Path) -> Option<String> {
     let note: Running = serde_json::from_slice(&fs::read(directory.join(RUNNING_FILE)).ok()?).ok()?;
     let client = Client::new(&note.url, "").ok()?;
-    client.get::<serde_json::Value>("/healthz").await.ok().map(|_| note.url)
+    client.answers().await.then_some(note.url)
 }
 
 pub(crate) fn read_token(directory: &Path) -> Result<String> {
