@@ -60,7 +60,7 @@ pub struct Manifest {
     /// Secrets that the merchant sets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<Secret>,
-    /// Classes of data it touches, such as `customers.pii`.
+    /// Classes of data it touches, such as `people.contact`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub data_classes: Vec<String>,
     /// Limits above the default, capped by the host.
@@ -100,7 +100,7 @@ pub struct Requires {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Events {
-    /// Types it may emit, such as `kontor.orders.order-placed.v1`.
+    /// Types it may emit, such as `example.notes.note-written.v1`.
     #[serde(default)]
     pub emits: Vec<String>,
     /// Types it handles; a trailing `*` matches any rest.

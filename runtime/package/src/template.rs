@@ -20,7 +20,7 @@ const FILES: [(&str, &str); 7] = [
 /// Where the generated crate finds the SDK.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SdkSource {
-    /// A checkout of Kontor: its root.
+    /// A clone of Kontor: its root.
     Path(PathBuf),
     /// A member of the workspace that declares the SDK itself.
     Workspace,
@@ -36,7 +36,7 @@ pub enum TemplateError {
     #[error("{0} exists already; choose another folder, or remove it")]
     Exists(PathBuf),
     /// The SDK is nowhere.
-    #[error("there is no checkout of Kontor at or above {0}; run this inside one, or set KONTOR_SOURCE to its root")]
+    #[error("there is no clone of Kontor at or above {0}; run this inside one, or set KONTOR_SOURCE to its root")]
     NoSdk(PathBuf),
     /// A file cannot be written.
     #[error("{path}: {error}")]
@@ -48,7 +48,7 @@ pub enum TemplateError {
     },
 }
 
-/// Writes a plugin `id` into the new folder `directory`, with the SDK of the checkout at or above it (or at `KONTOR_SOURCE`). Returns the
+/// Writes a plugin `id` into the new folder `directory`, with the SDK of the clone at or above it (or at `KONTOR_SOURCE`). Returns the
 /// files, relative to `directory`.
 pub fn write(id: &str, directory: &Path) -> Result<Vec<PathBuf>, TemplateError> {
     let sdk = find_sdk(directory).ok_or_else(|| TemplateError::NoSdk(directory.to_owned()))?;
@@ -125,13 +125,13 @@ fn dependencies(sdk: &SdkSource) -> (String, &'static str) {
 }
 
 fn find_sdk(directory: &Path) -> Option<SdkSource> {
-    let is_checkout = |root: &Path| root.join("sdk/rust/kontor-sdk/Cargo.toml").is_file();
+    let is_clone = |root: &Path| root.join("sdk/rust/kontor-sdk/Cargo.toml").is_file();
     if let Some(root) = std::env::var_os("KONTOR_SOURCE").map(PathBuf::from) {
-        return is_checkout(&root).then_some(root).and_then(|root| root.canonicalize().ok()).map(SdkSource::Path);
+        return is_clone(&root).then_some(root).and_then(|root| root.canonicalize().ok()).map(SdkSource::Path);
     }
     let start = std::path::absolute(directory).ok()?;
-    let here = start.ancestors().find(|root| is_checkout(root)).map(Path::to_owned);
-    // `kontor new` may be run elsewhere: then the checkout that this program was built from, if it is still there.
+    let here = start.ancestors().find(|root| is_clone(root)).map(Path::to_owned);
+    // `kontor new` may be run elsewhere: then the clone that this program was built from, if it is still there.
     let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).map(Path::to_owned);
-    here.or(built_from).filter(|root| is_checkout(root)).map(SdkSource::Path)
+    here.or(built_from).filter(|root| is_clone(root)).map(SdkSource::Path)
 }

@@ -34,27 +34,27 @@ fn parse(more: &str) -> Result<Manifest, String> {
 fn every_section_reaches_the_host() {
     let text = r#"
         licence = "MIT"
-        data_classes = ["customers.pii"]
+        data_classes = ["people.contact"]
         [[provides]]
-        interface = "kontor:commerce/cart@0.1.0"
+        interface = "example:notes/reader@0.1.0"
         [[provides]]
-        interface = "kontor:commerce/payments@0.1.0"
-        provider = "invoice"
+        interface = "example:notes/mirror@0.1.0"
+        provider = "printer"
         [[requires]]
-        interface = "kontor:commerce/pricing@0.1.0"
+        interface = "example:notes/speller@0.1.0"
         optional = true
         [events]
-        emits = ["example.cart.placed.v1"]
-        subscribes = ["example.orders.*"]
+        emits = ["example.notes.note-written.v1"]
+        subscribes = ["example.people.*"]
         [[routes]]
         method = "*"
-        path = "/carts/{id}/{*rest}"
-        auth = "token:carts:write"
+        path = "/notes/{id}/{*rest}"
+        auth = "token:notes:write"
         outbound = true
         [[routes]]
         method = "GET"
         path = "/"
-        auth = "staff:carts"
+        auth = "staff:notes"
         [[jobs]]
         name = "push"
         budget = "patch"
@@ -68,7 +68,7 @@ fn every_section_reaches_the_host() {
         [[outbound.budgets]]
         name = "patch"
         method = "PATCH"
-        path = "/listings/{sku}"
+        path = "/pages/{page}"
         rate_per_second = 0.0167
         burst = 20
         [config]
@@ -80,15 +80,15 @@ fn every_section_reaches_the_host() {
         [limits]
         timeout_ms = 30_000
         [[console_pages]]
-        title = "Carts"
+        title = "Notes"
         path = "/"
     "#;
     let spec = parse(text).unwrap().to_spec("sha256:00").unwrap();
     assert_eq!((spec.id.as_str(), spec.version.as_str(), spec.digest.as_str()), ("notes", "0.1.0", "sha256:00"));
-    assert_eq!(spec.provides[1].provider.as_deref(), Some("invoice"));
+    assert_eq!(spec.provides[1].provider.as_deref(), Some("printer"));
     assert!(spec.requires[0].optional && !spec.requires[0].many);
     assert_eq!((spec.emits.len(), spec.subscribes.len()), (1, 1));
-    assert_eq!(spec.routes[0].auth, RouteAuth::Token("carts:write".into()));
+    assert_eq!(spec.routes[0].auth, RouteAuth::Token("notes:write".into()));
     assert!(spec.routes[0].outbound && !spec.routes[1].outbound);
     assert_eq!((spec.jobs[0].max_attempts, spec.jobs[0].backoff_ms), (10, 1_000));
     assert_eq!(spec.schedules[0].time_zone.as_deref(), Some("Europe/Berlin"));
@@ -111,7 +111,7 @@ fn refusals_name_line_column_and_what_is_allowed() {
         ("[[routes]]\nmethod = \"GET\"\npath = \"a\"\nauth = \"public\"", "9:8", "it begins with `/`"),
         ("[[routes]]\nmethod = \"GET\"\npath = \"/{*rest}/x\"\nauth = \"public\"", "9:8", "only be at the end"),
         ("[[routes]]\nmethod = \"GET\"\npath = \"/{a}/{a}\"\nauth = \"public\"", "9:8", "one name twice"),
-        ("[[provides]]\ninterface = \"cart\"", "8:13", "`kontor:commerce/catalog@0.1.0`"),
+        ("[[provides]]\ninterface = \"reader\"", "8:13", "`example:notes/reader@0.1.0`"),
         ("[[requires]]\ninterface = \"kontor:host/store@0.1.0\"", "8:13", "belongs to the host"),
         ("[[jobs]]\nname = \"push\"\nbudget = \"none\"", "9:10", "`none` is no budget"),
         ("[[jobs]]\nname = \"Push\"", "8:8", "`Push` is not a name"),

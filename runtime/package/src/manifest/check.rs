@@ -68,7 +68,7 @@ fn services(manifest: &Manifest) -> Result<(), Refusal> {
 fn interface(text: &str) -> Result<(), String> {
     let refuse = || {
         format!(
-            "`{text}` is not the name of an interface; write it like `kontor:commerce/catalog@0.1.0`, with its version"
+            "`{text}` is not the name of an interface; write it like `example:notes/reader@0.1.0`, with its version"
         )
     };
     let (path, version) = text.split_once('@').ok_or_else(refuse)?;
@@ -106,7 +106,7 @@ fn events(manifest: &Manifest) -> Result<(), Refusal> {
         if event.len() > 200 || event.split('.').count() < 2 || !event.split('.').all(segment) {
             return Err((
                 Place::key("events").field("emits").at(index),
-                format!("`{event}` is not an event type; write it like `example.orders.order-placed.v1`"),
+                format!("`{event}` is not an event type; write it like `example.notes.note-written.v1`"),
             ));
         }
     }
@@ -119,7 +119,7 @@ fn events(manifest: &Manifest) -> Result<(), Refusal> {
             return Err((
                 Place::key("events").field("subscribes").at(index),
                 format!(
-                    "`{event}` is not an event type; write it like `example.orders.order-placed.v1` or `example.orders.*`"
+                    "`{event}` is not an event type; write it like `example.notes.note-written.v1` or `example.notes.*`"
                 ),
             ));
         }
@@ -309,7 +309,7 @@ fn config(manifest: &Manifest) -> Result<(), Refusal> {
         if class.is_empty() || !class.split('.').all(|part| name(part).is_ok()) {
             return Err((
                 Place::key("data_classes").at(index),
-                format!("`{class}` is not a class of data; write it like `customers.pii`"),
+                format!("`{class}` is not a class of data; write it like `people.contact`"),
             ));
         }
     }
