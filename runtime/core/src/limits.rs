@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Longest key: sled and PostgreSQL indexes both like them short.
 pub const KEY_BYTES_MAX: usize = 512;
-/// Largest value: a product page with long texts fits; pictures belong elsewhere.
+/// Largest value: a page with long texts fits; pictures belong elsewhere.
 pub const VALUE_BYTES_MAX: usize = 256 * 1024;
 /// Longest table name.
 pub const TABLE_NAME_BYTES_MAX: usize = 63;

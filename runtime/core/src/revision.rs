@@ -20,7 +20,7 @@ pub struct Revision {
     pub parent: RevisionNumber,
     /// When, milliseconds since 1970.
     pub created_at_ms: u64,
-    /// Who made it and why, for people: `install catalog 0.1.0`.
+    /// Who made it and why, for people: `install notes 0.1.0`.
     pub reason: String,
     /// By id.
     pub plugins: BTreeMap<PluginId, InstalledPlugin>,
