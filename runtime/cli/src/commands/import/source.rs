@@ -49,9 +49,10 @@ fn parse(content: &[u8], delimiter: Option<char>) -> Result<Source, String> {
     let digest = hex::encode(Sha256::digest(content));
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
     let delimiter = match delimiter {
-        Some(given) => {
-            u8::try_from(given).map_err(|_| format!("`{given}` cannot separate columns: use an ASCII character"))?
-        }
+        Some(given) => match u8::try_from(given) {
+            Ok(byte) if byte.is_ascii() => byte,
+            _ => return Err(format!("`{given}` cannot separate columns: use an ASCII character")),
+        },
         None => guess_delimiter(content),
     };
     let mut reader =
