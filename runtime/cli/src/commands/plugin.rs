@@ -166,8 +166,12 @@ async fn show(plugin: &str, connection: &Connection, output: &Output) -> Result<
 
 async fn rollback(to: Option<u64>, connection: &Connection, output: &Output) -> Result<()> {
     let path = format!("{}/rollback", connection.merchant_path().await?);
-    let result: ChangeResult = connection.client().post(&path, &Rollback { to }).await?;
-    output.result(&result, || change_text(&result));
+    let revision: RevisionSummary = connection.client().post(&path, &Rollback { to }).await?;
+    output.result(&revision, || {
+        let plugins: Vec<String> = revision.plugins.iter().map(|(id, version)| format!("{id} {version}")).collect();
+        let plugins = if plugins.is_empty() { "no plugins".to_owned() } else { plugins.join(", ") };
+        format!("revision {} is in force ({}): {plugins}", revision.number, revision.reason)
+    });
     Ok(())
 }
 
