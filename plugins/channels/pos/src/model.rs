@@ -8,10 +8,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Goods {
     /// In the customer's hands: the sale is never refused for lack of stock.
     #[default]
-    #[serde(alias = "in-hand")]
     InHand,
     /// To be fetched from the location's stock: refused when there is not enough.
-    #[serde(alias = "from-stock")]
     FromStock,
 }
 
@@ -230,7 +228,7 @@ mod tests {
     fn a_sale_is_read_strictly() {
         let read = |text: &str| serde_json::from_str::<SaleRequest>(text).map_err(|error| error.to_string());
         let sale = read(
-            r#"{"till_id":"t1","sale_id":"0190-aa","lines":[{"sku":"A","quantity":1}],"tenders":[{"method":"cash","amount_minor":500}],"goods":"from-stock"}"#,
+            r#"{"till_id":"t1","sale_id":"0190-aa","lines":[{"sku":"A","quantity":1}],"tenders":[{"method":"cash","amount_minor":500}],"goods":"from_stock"}"#,
         )
         .unwrap();
         assert_eq!((sale.goods, sale.location, sale.receipt_sequence), (Goods::FromStock, None, None));

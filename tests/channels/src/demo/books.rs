@@ -59,7 +59,7 @@ pub(super) async fn orders(merchant: &HostClient, channel: &str) -> Result<Order
         for order in list(&page, "orders") {
             let units = order.get("units").and_then(Value::as_u64).unwrap_or_default();
             match order.get("status").and_then(Value::as_str) {
-                Some("on_hold" | "on-hold") => found.on_hold += 1,
+                Some("on_hold") => found.on_hold += 1,
                 Some("placed" | "completed") => {
                     found.orders += 1;
                     found.units += units;

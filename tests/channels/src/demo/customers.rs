@@ -110,7 +110,7 @@ pub(super) async fn shop_in_store(till: HostClient, mut taste: Taste, end: Insta
         let (variant, quantity) = taste.choose();
         let began = Instant::now();
         let sale = json!({
-            "till_id": TILL, "sale_id": taste.id(), "location": STORE, "goods": "from-stock",
+            "till_id": TILL, "sale_id": taste.id(), "location": STORE, "goods": "from_stock",
             "lines": [{ "sku": variant.sku, "quantity": quantity }],
             "tenders": [{ "method": "card", "amount_minor": variant.price_minor * quantity }],
         });
