@@ -82,6 +82,8 @@ pub(crate) enum Command {
 pub(crate) enum StoreChoice {
     /// Embedded and durable.
     Sled,
+    /// Embedded and durable, another engine.
+    Fjall,
     /// In memory; everything is gone at the end.
     Memory,
 }
@@ -91,9 +93,12 @@ pub(crate) struct ServeArguments {
     /// Where to listen. Port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:7700", value_name = "ADDRESS")]
     pub(crate) listen: SocketAddr,
-    /// Where to keep the data.
-    #[arg(long, value_enum, default_value = "sled")]
-    pub(crate) store: StoreChoice,
+    /// Which engine keeps the data. Default: that of the store which is there, or sled.
+    #[arg(long, value_enum)]
+    pub(crate) store: Option<StoreChoice>,
+    /// Memory for the store's cache, in MiB.
+    #[arg(long, default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    pub(crate) cache_mib: u64,
     /// Accept plugins that are unsigned or signed with a development key.
     #[arg(long)]
     pub(crate) dev: bool,
@@ -125,9 +130,9 @@ pub(crate) struct DemoArguments {
     /// Keep the shop in this directory, and go on where it was left. Default: a new one each time.
     #[arg(long, value_name = "DIR")]
     pub(crate) keep: Option<PathBuf>,
-    /// Where to keep the data.
-    #[arg(long, value_enum, default_value = "sled")]
-    pub(crate) store: StoreChoice,
+    /// Which engine keeps the data. Default: that of the store which is there, or sled.
+    #[arg(long, value_enum)]
+    pub(crate) store: Option<StoreChoice>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -54,6 +54,41 @@ fn merchants_and_tokens_without_a_running_host() {
     assert!(text.contains("script") && text.contains("notes:read") && !text.contains(secret), "{text}");
 }
 
+/// What a host needs only while a test looks at how it starts.
+fn serve_until_ready(directory: &Path, arguments: &[&str]) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kontor"))
+        .current_dir(directory)
+        .args(["serve", "--listen", "127.0.0.1:0", "--json"])
+        .args(arguments)
+        .env_remove("KONTOR_DATA_DIR")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(line.contains("url"), "{line}");
+}
+
+#[test]
+fn a_store_keeps_its_engine() {
+    let directory = tempfile::tempdir().unwrap();
+    serve_until_ready(directory.path(), &["--store", "fjall", "--cache-mib", "8"]);
+    assert!(directory.path().join(".kontor/data/store/fjall/version").is_file());
+    // Nobody need say it again, neither to a host nor to a command without one.
+    serve_until_ready(directory.path(), &[]);
+    let created = kontor(directory.path(), &["merchant", "create", "acme", "--json"], "");
+    assert_eq!(json(&created)["id"], "acme", "{created:?}");
+    let refused = kontor(directory.path(), &["serve", "--listen", "127.0.0.1:0", "--store", "sled"], "");
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        !refused.status.success() && text.contains("store_engine_other") && text.contains("--store fjall"),
+        "{text}"
+    );
+}
+
 #[test]
 fn mistakes_are_named() {
     let directory = tempfile::tempdir().unwrap();

@@ -34,7 +34,7 @@ pub use control::openapi_json;
 pub use environment::SystemEnvironment;
 pub use host::{Host, HostHandle, HostParts, RunningHost, ShutdownReport, StartError};
 pub use kontor_store::EngineKind;
-pub use options::HostOptions;
+pub use options::{HostOptions, store_dir};
 pub use outbound::{HttpOutbound, OutboundSetupError};
 pub use packed::{PackageReader, Unpacked};
 pub use problem::{Code, Problem};

@@ -1,10 +1,10 @@
 //! What a host can be told at its start.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kontor_store::EngineKind;
+use kontor_store::{EngineKind, StoreOptions};
 
 use crate::limits;
 
@@ -13,8 +13,10 @@ use crate::limits;
 pub struct HostOptions {
     /// Everything that the host keeps: store, packages, compiled code, the first admin token.
     pub data_dir: PathBuf,
-    /// The store.
+    /// The engine of the store. One that exists is opened with the engine that made it, or not at all.
     pub store: EngineKind,
+    /// Memory for the store's cache.
+    pub store_cache_bytes: u64,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Accept packages that no trusted publisher signed.
@@ -30,11 +32,14 @@ pub struct HostOptions {
 }
 
 impl HostOptions {
-    /// A host with its data in `data_dir`, on a free port of the loopback address.
+    /// A host with its data in `data_dir`, on a free port of the loopback address. The engine is that of the store which is
+    /// there, or the default.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        let data_dir = data_dir.into();
         Self {
-            data_dir: data_dir.into(),
-            store: EngineKind::Sled,
+            store: kontor_store::engine_in(&store_dir(&data_dir)).unwrap_or_default(),
+            store_cache_bytes: StoreOptions::CACHE_BYTES,
+            data_dir,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             dev_mode: false,
             trusted_keys: Vec::new(),
@@ -43,4 +48,9 @@ impl HostOptions {
             secure_cookies: false,
         }
     }
+}
+
+/// Where in the data directory the store is.
+pub fn store_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("store")
 }

@@ -79,6 +79,12 @@ impl Directory {
         self.path.join(self.engine)
     }
 
+    /// Which engine made the store in `path`, as its format file says; `None` when there is no store.
+    pub(crate) fn engine_in(path: &Path) -> Option<String> {
+        let bytes = fs::read(path.join(FORMAT_FILE)).ok()?;
+        serde_json::from_slice::<Format>(&bytes).ok().map(|format| format.engine)
+    }
+
     fn look(&self) -> Result<Content, OpenError> {
         let creating = self.path.join(CREATING_FILE);
         let format_file = self.path.join(FORMAT_FILE);
@@ -178,6 +184,19 @@ impl Directory {
 /// Syncs a directory's entries.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+}
+
+/// Syncs every file and directory below `path`, deepest first, then `path`.
+pub(crate) fn sync_everything(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_everything(&entry.path())?;
+        } else {
+            OpenOptions::new().read(true).write(true).open(entry.path())?.sync_all()?;
+        }
+    }
+    sync_directory(path)
 }
 
 /// A directory with something else in it is not ours to write into.

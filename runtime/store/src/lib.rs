@@ -1,4 +1,4 @@
-//! Storage engines behind the transaction store of Kontor: sled and memory.
+//! Storage engines behind the transaction store of Kontor: sled, fjall and memory.
 //!
 //! Two layers. An [`Engine`] is a blocking, ordered map of bytes that applies a batch atomically. [`OccStore`] makes a
 //! transactional store ([`kontor_core::store::TxStore`]) of any engine, by optimistic concurrency with group commit. [`open`]
@@ -7,6 +7,9 @@
 mod committer;
 mod directory;
 mod engine;
+mod fjall_engine;
+mod fjall_journal;
+mod layout;
 mod memory;
 mod occ;
 mod open;
@@ -14,9 +17,10 @@ mod recent;
 mod shared;
 mod sled_engine;
 mod sled_layout;
+mod space;
 
 pub use engine::{Batch, Engine, EngineError, EngineStats, Injected, Visit};
 pub use memory::{FaultPlan, MemoryEngine};
 pub use occ::{OccStore, StoreStats};
-pub use open::{EngineKind, OpenError, StoreHandle, StoreOptions, open};
+pub use open::{EngineKind, OpenError, StoreHandle, StoreOptions, engine_in, open};
 pub use recent::RecentLimits;

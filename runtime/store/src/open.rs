@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use kontor_core::store::{StoreError, TxStore};
 
 use crate::directory::{Content, Directory};
 use crate::engine::{Engine, EngineError};
+use crate::fjall_engine::FjallEngine;
 use crate::memory::MemoryEngine;
 use crate::occ::OccStore;
 use crate::recent::RecentLimits;
@@ -21,15 +22,21 @@ pub enum EngineKind {
     /// The embedded default: sled, in a directory.
     #[default]
     Sled,
+    /// Embedded: fjall, in a directory.
+    Fjall,
     /// In memory: gone with the process.
     Memory,
 }
 
 impl EngineKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Sled, Self::Fjall, Self::Memory];
+
     /// Its name in options and format files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sled => "sled",
+            Self::Fjall => "fjall",
             Self::Memory => "memory",
         }
     }
@@ -45,7 +52,7 @@ impl FromStr for EngineKind {
     type Err = OpenError;
 
     fn from_str(name: &str) -> Result<Self, OpenError> {
-        [Self::Sled, Self::Memory]
+        Self::ALL
             .into_iter()
             .find(|kind| kind.name() == name)
             .ok_or_else(|| OpenError::UnknownEngine { asked: name.to_owned() })
@@ -69,7 +76,7 @@ pub struct StoreOptions {
 
 impl StoreOptions {
     /// Cache: 256 MiB holds the working set of a store of about a million entries.
-    const CACHE_BYTES: u64 = 256 * 1024 * 1024;
+    pub const CACHE_BYTES: u64 = 256 * 1024 * 1024;
 
     /// The default engine in `directory`.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
@@ -92,7 +99,7 @@ impl StoreOptions {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum OpenError {
     /// There is no such engine.
-    #[error("there is no storage engine named {asked:?}: use \"sled\" or \"memory\"")]
+    #[error("there is no storage engine named {asked:?}: use \"sled\", \"fjall\" or \"memory\"")]
     UnknownEngine {
         /// What was asked for.
         asked: String,
@@ -125,8 +132,8 @@ pub enum OpenError {
     },
     /// Another engine wrote it.
     #[error(
-        "the store in {} was made by engine {found:?}, asked was {asked:?}: open it with {found:?}, or restore a backup \
-         into an empty directory with {asked:?}",
+        "the store in {} was made by engine {found:?}, asked was {asked:?}: open it with {found:?} (--store {found}), or copy \
+         it into a new directory with `kontor store copy --to {asked}`",
         directory.display()
     )]
     OtherEngine {
@@ -231,37 +238,58 @@ impl Deref for StoreHandle {
     }
 }
 
+/// Which engine made the store in a directory; `None` when there is no store, or one that says nothing known.
+pub fn engine_in(directory: &Path) -> Option<EngineKind> {
+    Directory::engine_in(directory)?.parse().ok()
+}
+
 /// Opens the store, creating it when the directory is empty or does not exist.
 pub fn open(options: &StoreOptions) -> Result<StoreHandle, OpenError> {
     let engine: Arc<dyn Engine> = match options.engine {
         EngineKind::Memory => Arc::new(MemoryEngine::default()),
-        EngineKind::Sled => Arc::new(open_sled(options)?),
+        EngineKind::Sled => {
+            let open = Opening { create: SledEngine::create, open: SledEngine::open, files: &SledEngine::FILES };
+            let (engine, directory) = open.run(options)?;
+            Arc::new(engine.keeping(directory))
+        }
+        EngineKind::Fjall => {
+            let open = Opening { create: FjallEngine::create, open: FjallEngine::open, files: &FjallEngine::FILES };
+            let (engine, directory) = open.run(options)?;
+            Arc::new(engine.keeping(directory))
+        }
     };
     Ok(StoreHandle::new(OccStore::threaded_with(engine, options.recent)?))
 }
 
-fn open_sled(options: &StoreOptions) -> Result<SledEngine, OpenError> {
-    let (directory, content) = Directory::take(&options.directory, EngineKind::Sled.name())?;
-    let path = directory.engine_path();
-    let engine = match content {
-        Content::New => {
-            let engine = SledEngine::create(&path, options.cache_bytes).map_err(|error| OpenError::Io {
-                directory: options.directory.clone(),
-                doing: "creating the database",
-                reason: error.to_string(),
-            })?;
-            directory.complete_creation(&options.created_by)?;
-            engine
-        }
-        Content::Store => {
-            directory.require(&SledEngine::FILES)?;
-            SledEngine::open(&path, options.cache_bytes).map_err(|error| match error {
-                EngineError::Fatal(what) => OpenError::Damaged { directory: options.directory.clone(), what },
-                EngineError::Unavailable(reason) => {
-                    OpenError::Io { directory: options.directory.clone(), doing: "opening the database", reason }
-                }
-            })?
-        }
-    };
-    Ok(engine.keeping(directory))
+/// How an engine that keeps files comes to life.
+struct Opening<E> {
+    create: fn(&Path, u64) -> Result<E, EngineError>,
+    open: fn(&Path, u64) -> Result<E, EngineError>,
+    /// Without these a store that was created is damaged.
+    files: &'static [&'static str],
+}
+
+impl<E> Opening<E> {
+    fn run(&self, options: &StoreOptions) -> Result<(E, Directory), OpenError> {
+        let (directory, content) = Directory::take(&options.directory, options.engine.name())?;
+        let path = directory.engine_path();
+        let io =
+            |doing: &'static str, reason: String| OpenError::Io { directory: options.directory.clone(), doing, reason };
+        let engine = match content {
+            Content::New => {
+                let engine = (self.create)(&path, options.cache_bytes)
+                    .map_err(|error| io("creating the database", error.to_string()))?;
+                directory.complete_creation(&options.created_by)?;
+                engine
+            }
+            Content::Store => {
+                directory.require(self.files)?;
+                (self.open)(&path, options.cache_bytes).map_err(|error| match error {
+                    EngineError::Fatal(what) => OpenError::Damaged { directory: options.directory.clone(), what },
+                    EngineError::Unavailable(reason) => io("opening the database", reason),
+                })?
+            }
+        };
+        Ok((engine, directory))
+    }
 }

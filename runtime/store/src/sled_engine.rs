@@ -24,13 +24,14 @@ use std::time::{Duration, Instant};
 
 use kontor_core::store::{Key, KeyRange, Scanned, Value, Version};
 
-use crate::directory::{Directory, sync_directory};
+use crate::directory::{Directory, sync_everything};
 use crate::engine::{Batch, Engine, EngineError, EngineStats, Visit, is_empty_range};
+use crate::layout::{LAYOUT_KEY, VERSION_KEY, caller_key, data_key, data_range};
 use crate::shared::{describe_panic, lock};
 use crate::sled_layout::{
-    ChunkedHead, Head, LAYOUT, LAYOUT_KEY, STORED_BYTES_MAX, VERSION_KEY, caller_key, chunked_key, chunked_range,
-    data_key, data_range, decode, encode_inline, is_chunked,
+    ChunkedHead, Head, LAYOUT, STORED_BYTES_MAX, chunked_key, chunked_range, decode, encode_inline, is_chunked,
 };
+use crate::space::space_alarm;
 
 /// Longest key: an index page of sled holds up to 256 of them and must stay well below its 512 KiB segment.
 const KEY_BYTES_MAX: usize = 1_024;
@@ -38,10 +39,6 @@ const KEY_BYTES_MAX: usize = 1_024;
 const VALUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How often sled flushes by itself and reclaims space.
 const FLUSH_EVERY_MS: u64 = 300;
-/// More than this times the live data on disk is an alarm.
-const SPACE_FACTOR_MAX: u64 = 6;
-/// Below this a store is small whatever the factor.
-const SPACE_ALARM_FROM_BYTES: u64 = 256 * 1024 * 1024;
 /// A store closed a moment ago in this process may still hold sled's lock: how long its threads are waited for.
 const REOPEN_WAIT: Duration = Duration::from_secs(5);
 /// Reads of a value whose chunks are replaced meanwhile, before it is called damage.
@@ -386,19 +383,6 @@ impl Engine for SledEngine {
     }
 }
 
-/// A sentence when the file is much larger than what it holds.
-fn space_alarm(disk_bytes: u64, live_bytes: u64) -> Option<String> {
-    let exceeded = disk_bytes > SPACE_ALARM_FROM_BYTES && disk_bytes > live_bytes.saturating_mul(SPACE_FACTOR_MAX);
-    exceeded.then(|| {
-        format!(
-            "the store takes {} MiB on disk for {} MiB of data: copy it into a fresh directory (backup, then restore) \
-             to reclaim the space",
-            disk_bytes >> 20,
-            live_bytes >> 20
-        )
-    })
-}
-
 fn describe(error: &sled::Error) -> String {
     format!("sled: {error}")
 }
@@ -409,31 +393,9 @@ fn hash(key: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Syncs every file and directory below `path`, deepest first, then `path`.
-fn sync_everything(path: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            sync_everything(&entry.path())?;
-        } else {
-            OpenOptions::new().read(true).write(true).open(entry.path())?.sync_all()?;
-        }
-    }
-    sync_directory(path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_space_alarm_needs_a_large_file_and_little_data() {
-        let mib = 1024 * 1024;
-        assert_eq!(space_alarm(255 * mib, 1), None);
-        assert_eq!(space_alarm(600 * mib, 100 * mib), None);
-        let alarm = space_alarm(601 * mib, 100 * mib).unwrap();
-        assert!(alarm.contains("601 MiB") && alarm.contains("100 MiB"), "{alarm}");
-    }
 
     fn batch(version: Version, writes: Vec<(&str, Option<Vec<u8>>)>) -> Batch {
         let writes = writes.into_iter().map(|(key, value)| (key.into(), value.map(Value::from))).collect();

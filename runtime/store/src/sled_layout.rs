@@ -1,15 +1,13 @@
-//! How the sled engine lays bytes out in its one tree: the first byte of a key is its space, and values above a bound are
+//! What the sled engine keeps in its one tree besides what every engine does ([`crate::layout`]): values above a bound are
 //! chunked. sled writes big pages to files that it never syncs, so no value that it sees may be big. Not here: calls to sled.
 
-use kontor_core::store::{Key, KeyRange, Version};
+use kontor_core::store::{Key, Version};
+
+use crate::layout::in_space;
 
 /// Largest value that sled gets to see; larger ones are chunked.
 pub(crate) const STORED_BYTES_MAX: usize = 4 * 1024;
 
-/// The engine's own records.
-const SPACE_META: u8 = 0;
-/// A caller's key; see [`Head`] for what is stored there.
-const SPACE_DATA: u8 = 1;
 /// A chunk: version, ordinal of the write in its batch, index of the chunk. Never overwritten, so never mixed.
 const SPACE_CHUNK: u8 = 2;
 /// A caller's key whose value is chunked; stores nothing. Says at opening, without reading everything, where chunks are.
@@ -20,39 +18,12 @@ const TAG_INLINE: u8 = 0;
 /// Tag of a value stored in chunks.
 const TAG_CHUNKED: u8 = 1;
 
-/// Where the version of the last batch is.
-pub(crate) const VERSION_KEY: &[u8] = &[SPACE_META, b'v'];
-/// Where the layout's version is.
-pub(crate) const LAYOUT_KEY: &[u8] = &[SPACE_META, b'l'];
 /// This layout.
 pub(crate) const LAYOUT: &[u8] = b"1";
-
-fn in_space(space: u8, key: &[u8]) -> Key {
-    let mut stored = Vec::with_capacity(1 + key.len());
-    stored.push(space);
-    stored.extend_from_slice(key);
-    stored
-}
-
-/// Where a caller's key is stored.
-pub(crate) fn data_key(key: &[u8]) -> Key {
-    in_space(SPACE_DATA, key)
-}
 
 /// Where it says that a caller's key has chunks.
 pub(crate) fn chunked_key(key: &[u8]) -> Key {
     in_space(SPACE_CHUNKED, key)
-}
-
-/// The caller's key of a stored one.
-pub(crate) fn caller_key(stored: &[u8]) -> &[u8] {
-    stored.get(1..).unwrap_or_default()
-}
-
-/// Start and end of a caller's range.
-pub(crate) fn data_range(range: &KeyRange) -> (Key, Key) {
-    let end = range.end.as_ref().map_or_else(|| vec![SPACE_DATA + 1], |end| data_key(end));
-    (data_key(&range.start), end)
 }
 
 /// Start and end of all marks of chunked keys.
@@ -134,7 +105,10 @@ pub(crate) fn decode(stored: &[u8]) -> Option<Head<'_>> {
 
 #[cfg(test)]
 mod tests {
+    use kontor_core::store::KeyRange;
+
     use super::*;
+    use crate::layout::{data_key, data_range};
 
     #[test]
     fn heads_come_back_as_they_were() {

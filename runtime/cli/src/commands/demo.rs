@@ -32,7 +32,9 @@ pub(crate) async fn run(arguments: DemoArguments, output: &Output) -> Result<()>
     let (directory, _temporary) = data_directory(&arguments)?;
     let mut options = HostOptions::new(&directory);
     options.listen = arguments.listen;
-    options.store = engine_kind(arguments.store);
+    if let Some(choice) = arguments.store {
+        options.store = engine_kind(choice);
+    }
     options.dev_mode = true;
     let spinner = output.spinner("starting the host");
     let host = connection::start(options).await?;

@@ -13,7 +13,10 @@ pub(crate) async fn run(arguments: ServeArguments, connection: &ConnectionArgume
     let _telemetry = init_telemetry(format, None).map_err(|error| Failure::new("telemetry", error.to_string()))?;
     let mut options = HostOptions::new(&connection.data_dir);
     options.listen = arguments.listen;
-    options.store = engine_kind(arguments.store);
+    if let Some(choice) = arguments.store {
+        options.store = engine_kind(choice);
+    }
+    options.store_cache_bytes = arguments.cache_mib << 20;
     options.dev_mode = arguments.dev;
     options.secure_cookies = arguments.secure_cookies;
     let host = connection::start(options).await?;
@@ -43,6 +46,7 @@ pub(crate) async fn run(arguments: ServeArguments, connection: &ConnectionArgume
 pub(crate) fn engine_kind(choice: StoreChoice) -> EngineKind {
     match choice {
         StoreChoice::Sled => EngineKind::Sled,
+        StoreChoice::Fjall => EngineKind::Fjall,
         StoreChoice::Memory => EngineKind::Memory,
     }
 }

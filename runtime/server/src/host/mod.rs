@@ -26,7 +26,7 @@ use crate::environment::SystemEnvironment;
 use crate::install;
 use crate::listener::{self, Ends};
 use crate::observe;
-use crate::options::HostOptions;
+use crate::options::{HostOptions, store_dir};
 use crate::outbound::HttpOutbound;
 use crate::package_reader::SignedPackages;
 use crate::packages::PackageStore;
@@ -170,8 +170,9 @@ fn make_data_dir(options: &HostOptions) -> Result<(), StartError> {
 async fn open_store(options: &HostOptions) -> Result<StoreHandle, StartError> {
     let store = StoreOptions {
         engine: options.store,
+        cache_bytes: options.store_cache_bytes,
         created_by: concat!("kontor ", env!("CARGO_PKG_VERSION")).to_owned(),
-        ..StoreOptions::new(options.data_dir.join("store"))
+        ..StoreOptions::new(store_dir(&options.data_dir))
     };
     match tokio::task::spawn_blocking(move || kontor_store::open(&store)).await {
         Ok(opened) => Ok(opened?),

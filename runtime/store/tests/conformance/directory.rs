@@ -3,9 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use kontor_store::{EngineKind, OpenError, open};
+use kontor_store::{EngineKind, OpenError, StoreOptions, engine_in, open};
 
-use crate::subject::{get, put, sled_options, write};
+use crate::subject::{EMBEDDED, get, options, put, write};
+
+fn sled_options(path: &Path) -> StoreOptions {
+    options(EngineKind::Sled, path)
+}
 
 fn refused(path: &Path, code: &str, phrases: &[&str]) -> OpenError {
     let error = open(&sled_options(path)).expect_err(code);
@@ -165,11 +169,45 @@ fn an_interrupted_creation_starts_again() {
 }
 
 #[test]
+fn a_store_of_one_engine_is_refused_to_the_other() {
+    for (made_by, other) in EMBEDDED.into_iter().zip(EMBEDDED.into_iter().rev()) {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(engine_in(directory.path()), None);
+        let store = open(&options(made_by, directory.path())).unwrap();
+        write(&store, vec![put("a", "1")]);
+        drop(store);
+        assert_eq!(engine_in(directory.path()), Some(made_by));
+        let error = open(&options(other, directory.path())).unwrap_err();
+        assert_eq!(error.code(), "store_engine_other");
+        let text = error.to_string();
+        for phrase in [format!("--store {made_by}"), format!("kontor store copy --to {other}")] {
+            assert!(text.contains(&phrase), "{phrase:?} in {text:?}");
+        }
+        assert!(!directory.path().join(other.name()).exists(), "a refusal left something behind");
+        assert_eq!(get(&open(&options(made_by, directory.path())).unwrap(), "a").unwrap(), "1");
+    }
+}
+
+#[test]
+fn a_fjall_store_without_its_version_mark_or_journal_is_refused() {
+    for (name, phrase) in [("version", "fjall/version is missing"), ("0.jnl", "journal")] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(&options(EngineKind::Fjall, directory.path())).unwrap();
+        write(&store, vec![put("a", "1")]);
+        drop(store);
+        fs::remove_file(directory.path().join("fjall").join(name)).unwrap();
+        let error = open(&options(EngineKind::Fjall, directory.path())).unwrap_err();
+        assert_eq!(error.code(), "store_damaged");
+        assert!(error.to_string().contains(phrase), "{error}");
+    }
+}
+
+#[test]
 fn engines_have_names() {
-    for kind in [EngineKind::Sled, EngineKind::Memory] {
+    for kind in EngineKind::ALL {
         assert_eq!(kind.name().parse(), Ok(kind));
     }
     let error = "rocks".parse::<EngineKind>().unwrap_err();
     assert_eq!(error.code(), "store_engine_unknown");
-    assert!(error.to_string().contains("\"sled\" or \"memory\""));
+    assert!(error.to_string().contains("\"sled\", \"fjall\" or \"memory\""));
 }

@@ -23,7 +23,7 @@ macro_rules! run_for {
     ($store:ident, $subject:expr) => {
         mod $store {
             #[allow(unused_imports, reason = "the subject's expression may not need it")]
-            use crate::subject::{Memory, Sled};
+            use crate::subject::{Embedded, Memory};
 
             run_for!(@cases $subject, reading: [
                 keys_are_ordered_bytewise,
@@ -76,4 +76,5 @@ macro_rules! run_for {
 
 run_for!(memory_inline, Memory::inline());
 run_for!(memory_threaded, Memory::threaded());
-run_for!(sled, Sled::new());
+run_for!(sled, Embedded::new(kontor_store::EngineKind::Sled));
+run_for!(fjall, Embedded::new(kontor_store::EngineKind::Fjall));

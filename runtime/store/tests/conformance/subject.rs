@@ -49,24 +49,30 @@ impl Subject for Memory {
     }
 }
 
-pub(crate) struct Sled {
+/// An engine with files in a directory.
+pub(crate) struct Embedded {
+    engine: EngineKind,
     directory: tempfile::TempDir,
 }
 
-impl Sled {
-    pub(crate) fn new() -> Self {
-        Self { directory: tempfile::tempdir().unwrap() }
+/// The engines that keep files.
+pub(crate) const EMBEDDED: [EngineKind; 2] = [EngineKind::Sled, EngineKind::Fjall];
+
+impl Embedded {
+    pub(crate) fn new(engine: EngineKind) -> Self {
+        Self { engine, directory: tempfile::tempdir().unwrap() }
     }
 }
 
-impl Subject for Sled {
+impl Subject for Embedded {
     fn open_with(&mut self, recent: RecentLimits) -> StoreHandle {
-        open(&StoreOptions { recent, ..sled_options(self.directory.path()) }).unwrap()
+        open(&StoreOptions { recent, ..options(self.engine, self.directory.path()) }).unwrap()
     }
 }
 
-pub(crate) fn sled_options(path: &std::path::Path) -> StoreOptions {
-    StoreOptions { engine: EngineKind::Sled, cache_bytes: 4 * 1024 * 1024, ..StoreOptions::new(path) }
+/// A small cache, so that both engines go to their files.
+pub(crate) fn options(engine: EngineKind, path: &std::path::Path) -> StoreOptions {
+    StoreOptions { engine, cache_bytes: 4 * 1024 * 1024, ..StoreOptions::new(path) }
 }
 
 /// A memory store whose engine the test keeps.
