@@ -121,6 +121,9 @@ pub(crate) struct CartLine {
     pub id: String,
     /// SKU.
     pub sku: String,
+    /// The product that it is a variant of; known on pages only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub product_id: Option<String>,
     /// Name.
     pub title: String,
     /// Picture.

@@ -196,6 +196,16 @@ pub(crate) fn placed(order_id: String) -> PlacedOrder {
     PlacedOrder { number: known.map_or_else(|| order_id.clone(), |order| order.number), order_id }
 }
 
+/// Finds the products of a cart's lines, for pages that link to them. An article that left the catalogue has none.
+pub(crate) fn find_products(cart: &mut CartView) {
+    let skus: Vec<String> = cart.lines.iter().map(|line| line.sku.clone()).collect();
+    let variants = catalog::get_variants(&skus).unwrap_or_default();
+    for line in &mut cart.lines {
+        let found = variants.iter().find(|found| found.variant_info.sku == line.sku);
+        line.product_id = found.map(|found| found.product_id.clone());
+    }
+}
+
 fn view(cart: cart::CartView) -> CartView {
     let quoted = cart.totals.as_ref();
     let lines = cart
@@ -206,6 +216,7 @@ fn view(cart: cart::CartView) -> CartView {
             CartLine {
                 id: line.id.clone(),
                 sku: line.sku.clone(),
+                product_id: None,
                 title: line.title.clone(),
                 image_url: line.image_url.clone(),
                 quantity: line.quantity,

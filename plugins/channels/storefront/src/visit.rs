@@ -32,6 +32,14 @@ impl Visit {
         Ok(Self { settings: Settings::load()?, base: base.0, cart })
     }
 
+    /// For pages that show the cart's lines.
+    fn with_products(mut self) -> Self {
+        if let Some(cart) = &mut self.cart {
+            shop::find_products(cart);
+        }
+        self
+    }
+
     fn frame(&self) -> Frame {
         self.settings.frame(&self.base, self.cart.as_ref().map_or(0, CartView::units))
     }
@@ -161,7 +169,7 @@ pub(crate) fn asset(Path(name): Path<String>) -> Response {
 }
 
 pub(crate) fn cart(base: BasePath, cookies: Cookies) -> Result<Response, Error> {
-    let visit = Visit::new(base, &cookies)?;
+    let visit = Visit::new(base, &cookies)?.with_products();
     Ok(shown(pages::cart(&visit.frame(), visit.cart.as_ref(), None)))
 }
 
@@ -213,7 +221,7 @@ pub(crate) fn set_line(
     Path(line): Path<String>,
     Form(change): Form<LineChange>,
 ) -> Result<Response, Error> {
-    let visit = Visit::new(base, &cookies)?;
+    let visit = Visit::new(base, &cookies)?.with_products();
     let Some(cart) = &visit.cart else { return Ok(visit.to("/cart")) };
     let quantity = if change.remove.is_some() { 0 } else { change.quantity.unwrap_or(1) };
     Ok(match shop::set_line(&cart.id, &line, quantity) {
@@ -226,7 +234,7 @@ pub(crate) fn set_line(
 }
 
 pub(crate) fn checkout(base: BasePath, cookies: Cookies) -> Result<Response, Error> {
-    let visit = Visit::new(base, &cookies)?;
+    let visit = Visit::new(base, &cookies)?.with_products();
     let Some(cart) = visit.cart.as_ref().filter(|cart| !cart.lines.is_empty()) else { return Ok(visit.to("/cart")) };
     let fresh = || Address { country: visit.settings.country.clone(), ..Address::default() };
     let entered = cart.shipping_address.clone().unwrap_or_else(fresh);
@@ -247,7 +255,7 @@ pub(crate) struct Delivery {
 }
 
 pub(crate) fn set_delivery(base: BasePath, cookies: Cookies, Form(form): Form<Delivery>) -> Result<Response, Error> {
-    let visit = Visit::new(base, &cookies)?;
+    let visit = Visit::new(base, &cookies)?.with_products();
     let Some(cart) = &visit.cart else { return Ok(visit.to("/cart")) };
     let address = Address {
         name: form.name,
@@ -280,7 +288,7 @@ fn review_page(visit: &Visit, cart: &CartView, problem: Option<&str>) -> Result<
 }
 
 pub(crate) fn review(base: BasePath, cookies: Cookies) -> Result<Response, Error> {
-    let visit = Visit::new(base, &cookies)?;
+    let visit = Visit::new(base, &cookies)?.with_products();
     let Some(cart) = visit.cart.as_ref().filter(|cart| !cart.lines.is_empty()) else { return Ok(visit.to("/cart")) };
     if cart.shipping_address.is_none() {
         return Ok(visit.to("/checkout"));
@@ -320,7 +328,7 @@ pub(crate) fn place(base: BasePath, cookies: Cookies, Form(placing): Form<Placin
     if let Some(cart) = cookies.get(COOKIE).and_then(|id| shop::cart(id).ok()).filter(|cart| cart.order_id.is_some()) {
         return Ok(Redirect::see_other(format!("{}/thank-you/{}", base.0, cart.id)).into_response());
     }
-    let visit = Visit::new(base, &cookies)?;
+    let visit = Visit::new(base, &cookies)?.with_products();
     let Some(cart) = &visit.cart else { return Ok(visit.to("/cart")) };
     Ok(match shop::place(&cart.id, &placing.payment, None, Some(placing.expected_total_minor)) {
         Ok(_) => visit.to(&format!("/thank-you/{}", cart.id)),

@@ -22,6 +22,8 @@ pub mod tables;
 pub mod verify;
 
 #[cfg(test)]
+mod history_test;
+#[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod rules_test;

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::layout::Frame;
+use super::layout::{Frame, escape_segment};
 use crate::model::{CartView, Totals};
 use crate::money;
 
@@ -19,9 +19,12 @@ pub(crate) fn cart(frame: &Frame, cart: Option<&CartView>, problem: Option<&str>
                     ul.lines {
                         @for line in &cart.lines {
                             li.line {
-                                div.pic { img src=(frame.picture(&line.sku, line.image_url.as_deref())) alt="" width="76" height="76"; }
+                                div.pic { img src=(frame.picture(line.product_id.as_ref().unwrap_or(&line.sku), line.image_url.as_deref())) alt="" width="76" height="76"; }
                                 div {
-                                    strong { (line.title) }
+                                    @match &line.product_id {
+                                        Some(id) => a href=(frame.link(&format!("/products/{}", escape_segment(id)))) { (line.title) },
+                                        None => strong { (line.title) },
+                                    }
                                     div."muted small" { (money::format(line.unit_price_minor, &cart.currency, frame.language)) }
                                     form method="post" action=(frame.link(&format!("/cart/lines/{}", line.id))) {
                                         input type="number" name="quantity" value=(line.quantity) min="0" max="999" inputmode="numeric" aria-label=(texts.quantity);

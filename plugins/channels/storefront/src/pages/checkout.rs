@@ -157,7 +157,7 @@ fn summary(frame: &Frame, cart: &CartView, shipping_known: bool) -> Markup {
             ul.lines {
                 @for line in &cart.lines {
                     li.line {
-                        div.pic { img src=(frame.picture(&line.sku, line.image_url.as_deref())) alt="" width="76" height="76"; }
+                        div.pic { img src=(frame.picture(line.product_id.as_ref().unwrap_or(&line.sku), line.image_url.as_deref())) alt="" width="76" height="76"; }
                         div { strong { (line.title) } div."muted small" { (line.quantity) " × " (money::format(line.unit_price_minor, &cart.currency, frame.language)) } }
                         span.price { (money::format(line.total_minor, &cart.currency, frame.language)) }
                     }
@@ -199,6 +199,7 @@ mod tests {
             lines: vec![CartLine {
                 id: "1".into(),
                 sku: "A".into(),
+                product_id: None,
                 title: "Mug".into(),
                 image_url: None,
                 quantity: 2,
