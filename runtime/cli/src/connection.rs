@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kontor_server::api::{CreatedToken, Merchant, NewToken, TokenKind};
 use kontor_server::{Host, HostOptions, RunningHost};
@@ -86,12 +87,19 @@ impl Connection {
         Ok(format!("/api/v1/merchants/{}", self.merchant().await?))
     }
 
-    pub(crate) async fn create_token(&self, name: &str, scopes: &[&str], staff: bool) -> Result<CreatedToken> {
+    pub(crate) async fn create_token(
+        &self,
+        name: &str,
+        scopes: &[&str],
+        staff: bool,
+        lifetime: Option<Duration>,
+    ) -> Result<CreatedToken> {
+        let ends = lifetime.and_then(|lifetime| (SystemTime::now() + lifetime).duration_since(UNIX_EPOCH).ok());
         let token = NewToken {
             name: name.to_owned(),
             kind: if staff { TokenKind::Staff } else { TokenKind::Token },
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
-            expires_at_ms: None,
+            expires_at_ms: ends.and_then(|ends| u64::try_from(ends.as_millis()).ok()),
         };
         self.client.post(&format!("{}/tokens", self.merchant_path().await?), &token).await
     }

@@ -17,6 +17,16 @@ const FILES: [(&str, &str); 7] = [
     ("tests/notes.rs", include_str!("../../../sdk/templates/plugin/tests/notes.rs.template")),
 ];
 
+/// What a crate outside of Kontor's workspace needs beside its dependencies.
+const STANDALONE: &str = r#"
+[workspace]
+
+# Tests run the plugin on the real engine, which is slow unless it is optimised. It is compiled once.
+[profile.dev.package."*"]
+opt-level = 2
+debug = false
+"#;
+
 /// Where the generated crate finds the SDK.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SdkSource {
@@ -115,7 +125,7 @@ fn dependencies(sdk: &SdkSource) -> (String, &'static str) {
                 path("kontor-testkit")
             );
             // A folder below someone else's workspace is still a workspace of its own.
-            (text, "\n[workspace]\n")
+            (text, STANDALONE)
         }
         SdkSource::Workspace => (
             "kontor-sdk.workspace = true\nserde.workspace = true\n\n[dev-dependencies]\nkontor-testkit.workspace = true\nserde_json.workspace = true".to_owned(),

@@ -13,7 +13,7 @@ pub(crate) async fn run(command: TokenCommand, connection: &Connection, output: 
     match command {
         TokenCommand::Create { name, scopes, staff } => {
             let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
-            let created = connection.create_token(&name, &scopes, staff).await?;
+            let created = connection.create_token(&name, &scopes, staff, None).await?;
             output.result(&created, || {
                 format!(
                     "{}\n\nIt is shown this once. Revoke it with: kontor token revoke {}",

@@ -6,6 +6,7 @@ mod protocol;
 mod source;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
@@ -18,6 +19,8 @@ use crate::connection::Connection;
 use crate::failure::{Failure, Result};
 use crate::output::{Output, grouped, table};
 
+/// How long a token lives that a killed command could not revoke. Longer than any import takes.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// Chunks under way at once: one is being computed while the next is decoded and the last is written.
 const CHUNKS_AT_ONCE: usize = 3;
 
@@ -31,7 +34,7 @@ pub(crate) async fn run(arguments: ImportArguments, connection: &Connection, out
 /// A token for the plugin's routes, for the time of this command.
 async fn sign_in(connection: &Connection) -> Result<(Client, String, String)> {
     let merchant = connection.merchant().await?;
-    let created = connection.create_token("kontor import", &["import:write"], false).await?;
+    let created = connection.create_token("kontor import", &["import:write"], false, Some(TOKEN_LIFETIME)).await?;
     let client = connection.client().with_token(&created.secret);
     Ok((client, format!("/m/{merchant}/importer/v1"), created.token.id))
 }
