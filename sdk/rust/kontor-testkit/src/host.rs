@@ -34,7 +34,7 @@ const MERCHANT: &str = "test";
 const WORK_MAX: usize = 100_000;
 
 /// One engine for all tests of a process: code is compiled once.
-fn engine() -> &'static Arc<Engine> {
+fn shared_engine() -> &'static Arc<Engine> {
     static ENGINE: OnceLock<Arc<Engine>> = OnceLock::new();
     ENGINE.get_or_init(|| {
         let pool = PoolOptions { instances: 200, ..PoolOptions::default() };
@@ -64,6 +64,7 @@ pub struct Builder {
     seed: u64,
     faults: FaultPlan,
     outbound: Option<Arc<dyn Outbound>>,
+    engine: Option<Arc<Engine>>,
     options: Options,
 }
 
@@ -117,6 +118,13 @@ impl Builder {
         self
     }
 
+    /// An engine of your own, instead of the one that all tests of a process share.
+    #[must_use]
+    pub fn engine(mut self, engine: Arc<Engine>) -> Self {
+        self.engine = Some(engine);
+        self
+    }
+
     /// Other options of the machine.
     #[must_use]
     pub fn machine(mut self, options: Options) -> Self {
@@ -133,10 +141,11 @@ impl Builder {
         let (clock, outside, recorder) =
             (Arc::new(TestClock::new(self.seed)), Arc::new(Outside::default()), Arc::new(Recorder::default()));
         let outbound = self.outbound.unwrap_or_else(|| outside.clone());
+        let engine = self.engine.unwrap_or_else(|| shared_engine().clone());
         let machine = runtime()
             .block_on(Machine::open(
                 Arc::new(transactional),
-                engine().clone(),
+                engine.clone(),
                 clock.clone(),
                 outbound,
                 recorder.clone(),
@@ -146,6 +155,7 @@ impl Builder {
         let merchant = MerchantId::new(MERCHANT).expect("a merchant's id");
         let host = TestHost {
             machine,
+            engine,
             merchant,
             clock,
             outside,
@@ -167,6 +177,7 @@ impl Builder {
 /// A host for tests: one merchant, some plugins, no network. Functions block; they may be called from several threads at once.
 pub struct TestHost {
     machine: Arc<Machine>,
+    engine: Arc<Engine>,
     merchant: MerchantId,
     clock: Arc<TestClock>,
     outside: Arc<Outside>,
@@ -219,7 +230,7 @@ impl TestHost {
         let mut plugins = current.plugins.clone();
         for package in packages {
             let spec = package.spec().unwrap_or_else(|error| panic!("{error}"));
-            engine()
+            self.engine
                 .prepare(&spec, package.bytes())
                 .unwrap_or_else(|error| panic!("`{}` cannot run: {error}", spec.id));
             let config = config::with_defaults(&spec, self.configs.get(spec.id.as_str()));
@@ -227,7 +238,9 @@ impl TestHost {
             plugins.insert(spec.id.clone(), InstalledPlugin { spec, grants, config });
         }
         let candidate = Revision { number: current.number + 1, plugins: plugins.clone(), ..Revision::default() };
-        engine().check_revision(&candidate).unwrap_or_else(|error| panic!("the plugins do not fit together: {error}"));
+        self.engine
+            .check_revision(&candidate)
+            .unwrap_or_else(|error| panic!("the plugins do not fit together: {error}"));
         self.wait(self.machine.switch(&self.merchant, current.number, plugins, reason));
     }
 

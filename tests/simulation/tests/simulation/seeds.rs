@@ -1,0 +1,87 @@
+//! Seeds, each a run of its own. One in 64 has the whole crowd of 200 buyers, the others 20 to 32 in the same proportions: a third in each
+//! channel, for the same ten lamps. One in 8 is a day on which nothing goes wrong: then every lamp must be sold.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use kontor_simulation::{Base, run};
+
+/// Seeds of the test run, beside those of `seeds.txt`.
+const SEEDS: u64 = 1_000;
+/// Runs at once.
+const THREADS: usize = 2;
+/// Failures that are told; more would only hide them.
+const TOLD_MAX: usize = 5;
+
+pub(crate) fn base() -> &'static Arc<Base> {
+    static BASE: OnceLock<Arc<Base>> = OnceLock::new();
+    BASE.get_or_init(Base::new)
+}
+
+/// The seeds that are always run first.
+fn kept() -> Vec<u64> {
+    include_str!("../../seeds.txt")
+        .lines()
+        .filter_map(|line| line.split('#').next().map(str::trim).filter(|seed| !seed.is_empty()))
+        .map(|seed| seed.parse().unwrap_or_else(|error| panic!("seeds.txt: `{seed}`: {error}")))
+        .collect()
+}
+
+#[test]
+fn nothing_is_lost_sold_twice_or_half_done_in_any_schedule() {
+    let base = base();
+    let kept = kept();
+    let known: BTreeSet<u64> = kept.iter().copied().collect();
+    let seeds: Vec<u64> = kept.into_iter().chain((0..SEEDS).filter(|seed| !known.contains(seed))).collect();
+    let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let totals = Mutex::new([0_u64; 5]);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    match run(base, *seed, false) {
+                        Ok(report) => {
+                            let mut totals = totals.lock().unwrap();
+                            let more =
+                                [report.asked, report.sold, report.conflicts, report.exclusive, report.lives - 1];
+                            totals.iter_mut().zip(more).for_each(|(total, more)| *total += more);
+                        }
+                        Err(failure) => {
+                            let mut failures = failures.lock().unwrap();
+                            if failures.len() < TOLD_MAX {
+                                eprintln!("{failure}\n");
+                            }
+                            failures.push(*seed);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    assert!(
+        failures.is_empty(),
+        "{} of {} seeds fail: {failures:?}; keep them in seeds.txt",
+        failures.len(),
+        seeds.len()
+    );
+    // A simulation in which nothing happens proves nothing.
+    let [asked, sold, conflicts, exclusive, crashes] = totals.into_inner().unwrap();
+    eprintln!("{asked} buyers, {sold} orders, {conflicts} conflicts, {exclusive} ran alone, {crashes} crashes");
+    for (what, seen, least) in [("conflicts", conflicts, SEEDS), ("crashes", crashes, SEEDS / 4)] {
+        assert!(seen > least, "only {seen} {what} in {SEEDS} seeds");
+    }
+}
+
+#[test]
+fn a_seed_is_one_run() {
+    let base = base();
+    // One with a crowd, one on a calm day, the others with trouble.
+    for seed in [64, 8, 3, 5, 11] {
+        let (one, other) = (run(base, seed, false), run(base, seed, false));
+        let (one, other) = (one.unwrap_or_else(|failure| panic!("{failure}")), other.unwrap());
+        assert_eq!(one, other, "seed {seed}");
+        assert_ne!(one.digest, run(base, seed + 1, false).unwrap().digest);
+    }
+}
