@@ -160,9 +160,9 @@ impl Error {
             | Self::IdempotencyResponseLost(_) => 409,
             Self::RevisionInvalid(_) | Self::MigrationFailed { .. } | Self::IdempotencyMismatch(_) => 422,
             Self::IdempotencyKeyInvalid(_) | Self::PositionInvalid(_) | Self::Invalid(_) => 400,
-            Self::Contended(_) | Self::Unavailable(_) => 503,
-            Self::PluginStopped { .. } | Self::HandlerFailed { .. } => 502,
-            Self::StoreStopped(_) | Self::HostFault(_) | Self::RecordDamaged(_) => 500,
+            Self::Contended(_) | Self::Unavailable(_) | Self::StoreStopped(_) => 503,
+            Self::HandlerFailed { .. } => 502,
+            Self::PluginStopped { .. } | Self::HostFault(_) | Self::RecordDamaged(_) => 500,
         }
     }
 

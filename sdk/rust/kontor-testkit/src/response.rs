@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 /// A plugin's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// HTTP status. When the machine answers instead of the plugin (a guest was stopped: 502 `plugin-stopped`), the status and code of its error.
+    /// HTTP status. When the machine answers instead of the plugin (a guest was stopped: 500 `plugin-stopped`), the status and code of its error.
     pub status: u16,
     /// Lower-case names.
     pub headers: Vec<(String, String)>,

@@ -185,7 +185,7 @@ fn other_servers_are_scripted_and_secrets_stay_with_the_host() {
 #[test]
 fn a_panic_is_a_trap_with_its_message_in_the_log() {
     let host = hello();
-    let stopped = host.send("hello", TestRequest::new("POST", "/panic")).expect(502);
+    let stopped = host.send("hello", TestRequest::new("POST", "/panic")).expect(500);
     assert_eq!(stopped.problem_code(), "plugin-stopped");
     let line = host.logs().into_iter().find(|line| line.message.contains("as asked")).unwrap();
     assert!(line.fields.iter().any(|(name, value)| name == "place" && value.contains("src/lib.rs")), "{line:?}");
