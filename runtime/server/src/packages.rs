@@ -42,7 +42,7 @@ impl PackageStore {
     /// Opens it, creating it when missing.
     pub(crate) fn open(data_dir: &Path, reader: Arc<dyn PackageReader>) -> Result<Self, PackageError> {
         let directory = data_dir.join("packages");
-        fs::create_dir_all(&directory).map_err(|source| PackageError::Io {
+        kontor_store::create_directories(&directory).map_err(|source| PackageError::Io {
             action: "kept: its directory cannot be made",
             path: directory.clone(),
             source,

@@ -66,7 +66,7 @@ impl Drop for Directory {
 impl Directory {
     /// Takes the directory, making it when it does not exist, and looks at what it holds.
     pub(crate) fn take(path: &Path, engine: &'static str) -> Result<(Self, Content), OpenError> {
-        fs::create_dir_all(path).map_err(|error| writing(path, "creating the directory", &error))?;
+        create_directories(path).map_err(|error| writing(path, "creating the directory", &error))?;
         refuse_foreign(path, engine)?;
         let lock = take_lock(path)?;
         let directory = Self { path: path.to_owned(), engine, lock };
@@ -179,6 +179,29 @@ impl Directory {
         }
         Ok(())
     }
+}
+
+/// Creates a directory, and those above it, so that a power cut does not take them away again with what is put into them.
+pub fn create_directories(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        // Made by a process that ended before it could sync.
+        return parent_of(path).map_or(Ok(()), sync_directory);
+    }
+    if let Some(parent) = parent_of(path)
+        && !parent.exists()
+    {
+        create_directories(parent)?;
+    }
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists || !path.is_dir() => return Err(error),
+        _ => {}
+    }
+    parent_of(path).map_or(Ok(()), sync_directory)
+}
+
+/// The directory above; `None` for a root and for a name alone, which is in the current directory.
+fn parent_of(path: &Path) -> Option<&Path> {
+    path.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
 }
 
 /// Syncs a directory's entries.

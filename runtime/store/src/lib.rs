@@ -19,6 +19,7 @@ mod sled_engine;
 mod sled_layout;
 mod space;
 
+pub use directory::create_directories;
 pub use engine::{Batch, Engine, EngineError, EngineStats, Injected, Visit};
 pub use memory::{FaultPlan, MemoryEngine};
 pub use occ::{OccStore, StoreStats};

@@ -16,9 +16,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -46,7 +47,7 @@ const CHUNK_READS_MAX: u32 = 1_000;
 
 /// See the module.
 pub(crate) struct SledEngine {
-    database: sled::Db,
+    database: Kept,
     /// Our own handle of sled's file, for fdatasync.
     file: File,
     blobs: PathBuf,
@@ -61,6 +62,29 @@ pub(crate) struct SledEngine {
 impl fmt::Debug for SledEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SledEngine").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+/// sled's handle. After sled failed it is never dropped: it would try to write once more, and panic.
+struct Kept {
+    database: Option<sled::Db>,
+    failed: AtomicBool,
+}
+
+impl Deref for Kept {
+    type Target = sled::Db;
+
+    fn deref(&self) -> &sled::Db {
+        #[expect(clippy::expect_used, reason = "taken only when this is dropped")]
+        self.database.as_ref().expect("sled's handle is there")
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if self.failed.load(Ordering::Acquire) {
+            std::mem::forget(self.database.take());
+        }
     }
 }
 
@@ -125,7 +149,7 @@ impl SledEngine {
             .open(path.join("db"))
             .map_err(|error| EngineError::Fatal(format!("opening sled's file to sync it: {error}")))?;
         Ok(Self {
-            database,
+            database: Kept { database: Some(database), failed: AtomicBool::new(false) },
             file,
             blobs: path.join("blobs"),
             chunked: Mutex::new(HashMap::new()),
@@ -160,13 +184,18 @@ impl SledEngine {
         }
         match catch_unwind(AssertUnwindSafe(operation)) {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(self.fail(describe(&error))),
-            Err(panic) => Err(self.fail(describe_panic("sled", panic.as_ref()))),
+            Ok(Err(error)) => Err(self.fail_with_sled(describe(&error))),
+            Err(panic) => Err(self.fail_with_sled(describe_panic("sled", panic.as_ref()))),
         }
     }
 
     fn fail(&self, reason: String) -> EngineError {
         EngineError::Fatal(self.failure.get_or_init(|| reason).clone())
+    }
+
+    fn fail_with_sled(&self, reason: String) -> EngineError {
+        self.database.failed.store(true, Ordering::Release);
+        self.fail(reason)
     }
 
     /// A file there holds a page that a power cut would lose.
@@ -348,7 +377,7 @@ impl Engine for SledEngine {
     fn sync(&self) -> Result<(), EngineError> {
         self.guarded(|| self.database.flush())?;
         // What sled calls a flush is in the kernel's cache only.
-        self.file.sync_data().map_err(|error| self.fail(format!("syncing sled's file: {error}")))?;
+        self.file.sync_data().map_err(|error| self.fail_with_sled(format!("syncing sled's file: {error}")))?;
         self.check_blobs()
     }
 

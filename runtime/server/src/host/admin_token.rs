@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::api::TokenKind;
+use crate::problem::{Code, Problem};
 use crate::state::State;
 use crate::tokens::TokenRequest;
 
@@ -21,14 +22,20 @@ pub(super) async fn ensure(state: &Arc<State>, data_dir: &Path) -> Result<Option
     }
     let request =
         TokenRequest { name: "first".to_owned(), kind: TokenKind::Admin, scopes: Vec::new(), expires_at_ms: None };
-    let created = state.tokens.create(None, request).await.map_err(|p| failed(p.detail().to_owned()))?;
     let path = data_dir.join(FILE);
-    write_private(&path, &created.secret).map_err(|e| failed(format!("{} cannot be written: {e}", path.display())))?;
+    let keep = |secret: &str| {
+        write_private(&path, secret)
+            .map_err(|e| Problem::new(Code::Internal, format!("{} cannot be written: {e}", path.display())))
+    };
+    // The file first: a token that the store knows and nobody else would lock everybody out.
+    let created = state.tokens.create_kept(None, request, keep).await.map_err(|p| failed(p.detail().to_owned()))?;
     Ok(Some(created.secret))
 }
 
+/// Writes beside, syncs, renames: the file is there whole or not at all.
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    match std::fs::remove_file(path) {
+    let draft = path.with_extension("new");
+    match std::fs::remove_file(&draft) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
@@ -36,7 +43,9 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
+    let mut file = options.open(&draft)?;
     writeln!(file, "{text}")?;
-    file.sync_all()
+    file.sync_all()?;
+    std::fs::rename(&draft, path)?;
+    path.parent().map_or(Ok(()), |directory| std::fs::File::open(directory)?.sync_all())
 }

@@ -162,7 +162,7 @@ fn app(state: &Arc<State>) -> Router {
 }
 
 fn make_data_dir(options: &HostOptions) -> Result<(), StartError> {
-    std::fs::create_dir_all(&options.data_dir)
+    kontor_store::create_directories(&options.data_dir)
         .map_err(|e| StartError::Data(format!("the data directory {} cannot be made: {e}", options.data_dir.display())))
 }
 

@@ -70,6 +70,17 @@ impl Tokens {
         merchant: Option<&MerchantId>,
         request: TokenRequest,
     ) -> Result<CreatedToken, Problem> {
+        self.create_kept(merchant, request, |_| Ok(())).await
+    }
+
+    /// As [`Tokens::create`], after `keep` has put the secret where it is needed: a token that is valid is then known to somebody,
+    /// whenever the power fails.
+    pub(crate) async fn create_kept(
+        &self,
+        merchant: Option<&MerchantId>,
+        request: TokenRequest,
+        keep: impl FnOnce(&str) -> Result<(), Problem>,
+    ) -> Result<CreatedToken, Problem> {
         self.check(merchant, &request).await?;
         let text = TokenText::generate(request.kind);
         let record = Record {
@@ -82,6 +93,7 @@ impl Tokens {
         };
         let bytes = serde_json::to_vec(&record)
             .map_err(|e| Problem::new(Code::Internal, format!("the token cannot be stored: {e}")))?;
+        keep(text.as_str())?;
         self.machine.host_put(merchant, &key(text.id()), bytes).await?;
         let secret = text.as_str().to_owned();
         Ok(CreatedToken { token: record.into_token(text.id()), secret })
