@@ -1,0 +1,60 @@
+//! Single requests: closed-loop (the next when the answer is there), pipelined (several on their way on each connection), or at a
+//! given rate whatever the server does.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use rand::rngs::SmallRng;
+
+use super::connection::Connection;
+use super::{Tally, Zipf, micros};
+use crate::load::{Load, Work};
+
+pub(super) async fn send(
+    load: &Load,
+    number: usize,
+    weights: &Zipf,
+    mut random: SmallRng,
+    began: Instant,
+    end: Instant,
+    tally: &mut Tally,
+) -> Result<()> {
+    let Work::Requests { requests, pipeline, rate, errors_expected } = &load.work else {
+        bail!("no requests to send");
+    };
+    let mut connection = Connection::open(&load.address).await?;
+    let ready: Vec<String> =
+        requests.iter().map(|r| connection.request(&r.method, &r.path, r.body.as_deref())).collect();
+    let pause = rate.map(|rate| Duration::from_secs_f64(load.clients as f64 / rate));
+    // At a rate, clients take turns.
+    let mut due = began + pause.unwrap_or_default().mul_f64(number as f64 / load.clients.max(1) as f64);
+    let mut batch = Vec::new();
+    while Instant::now() < end {
+        // What a request waits because the one before was not answered in time is part of its latency; that our own timer
+        // wakes up late is not.
+        let late = Instant::now() > due;
+        let since = match pause {
+            Some(_) if late => due,
+            Some(_) => {
+                tokio::time::sleep_until(due.into()).await;
+                Instant::now()
+            }
+            None => Instant::now(),
+        };
+        due += pause.unwrap_or_default();
+        batch.clear();
+        for _ in 0..*pipeline {
+            batch.extend_from_slice(ready.get(weights.choose(&mut random)).map_or(&[], |request| request.as_bytes()));
+        }
+        connection.send(&batch).await?;
+        for _ in 0..*pipeline {
+            let answer = connection.receive().await?;
+            if !(200..300).contains(&answer.status) && !errors_expected {
+                bail!("status {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
+            }
+            tally.requests += 1;
+            tally.latencies_us.push(micros(since.elapsed()));
+        }
+    }
+    Ok(())
+}
