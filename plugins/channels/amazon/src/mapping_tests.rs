@@ -369,7 +369,7 @@ proptest! {
         items in prop::collection::vec((1_i64..9, 1_i64..50_000, 0_i64..900, 0_i64..500, 0_i64..2_000, any::<bool>()), 1..5),
         tip in 0_i64..300,
     ) {
-        let euro = |minor: i64| money(&crate::money::format(minor, "EUR"), "EUR");
+        let euro = |minor: i64| money(&kontor_sdk::money::decimal(minor, "EUR"), "EUR");
         let mut grand_total = tip;
         let mut lines = Vec::new();
         for (index, (quantity, unit, shipping, discount, tax, on_top)) in items.iter().enumerate() {

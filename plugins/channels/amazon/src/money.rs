@@ -1,16 +1,6 @@
 //! Amounts: Amazon writes decimal strings, Kontor counts integers of the minor unit. No floats in between.
 
-/// Digits after the decimal point, ISO 4217.
-#[must_use]
-pub fn exponent(currency: &str) -> u32 {
-    match currency {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND"
-        | "VUV" | "XAF" | "XOF" | "XPF" => 0,
-        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
-        "CLF" | "UYW" => 4,
-        _ => 2,
-    }
-}
+use kontor_sdk::money::minor_digits;
 
 /// `19.9` EUR as 1990.
 ///
@@ -29,7 +19,7 @@ pub fn parse(amount: &str, currency: &str) -> Result<i64, String> {
         return refuse("is no plain decimal number");
     }
     let significant = fraction.trim_end_matches('0');
-    let places = exponent(currency) as usize;
+    let places = minor_digits(currency) as usize;
     if significant.len() > places {
         return refuse("has more digits than the currency");
     }
@@ -38,19 +28,6 @@ pub fn parse(amount: &str, currency: &str) -> Result<i64, String> {
         Ok(minor) => Ok(minor),
         Err(_) => refuse("is too large"),
     }
-}
-
-/// 1990 EUR as `19.90`.
-#[must_use]
-pub fn format(minor: i64, currency: &str) -> String {
-    let places = exponent(currency);
-    if places == 0 {
-        return minor.to_string();
-    }
-    let unit = 10_u64.pow(places);
-    let sign = if minor < 0 { "-" } else { "" };
-    let absolute = minor.unsigned_abs();
-    format!("{sign}{}.{:0width$}", absolute / unit, absolute % unit, width = places as usize)
 }
 
 /// The tax that is contained in a gross amount, rounded half up (away from zero for credits).
@@ -75,6 +52,8 @@ pub fn rate_of(net_minor: i64, tax_minor: i64) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use kontor_sdk::money::decimal;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -117,7 +96,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_can_be_read(minor in -1_000_000_000_000_i64..1_000_000_000_000, currency in prop::sample::select(vec!["EUR", "JPY", "KWD", "CLF"])) {
-            prop_assert_eq!(parse(&format(minor, currency), currency), Ok(minor));
+            prop_assert_eq!(parse(&decimal(minor, currency), currency), Ok(minor));
         }
 
         #[test]

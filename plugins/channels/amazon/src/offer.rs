@@ -8,7 +8,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::SubmissionAnswer;
-use crate::money;
 
 /// What a listing should offer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,7 +132,7 @@ pub fn patch_body(offer: &Offer, marketplace_id: &str) -> String {
             r#",{{"op":"replace","path":"/attributes/purchasable_offer","value":[{{"marketplace_id":{},"currency":{},"audience":"ALL","our_price":[{{"schedule":[{{"value_with_tax":{}}}]}}]}}]}}"#,
             text(marketplace_id),
             text(&offer.currency),
-            money::format(price_minor, &offer.currency),
+            kontor_sdk::money::decimal(price_minor, &offer.currency),
         ));
     }
     format!(r#"{{"productType":{},"patches":[{patches}]}}"#, text(&offer.product_type))

@@ -97,7 +97,7 @@ pub(crate) fn settle(
 
 /// Amounts that a customer is likely to give: what is due, and the next round ones.
 pub(crate) fn likely_amounts(due_minor: i64, currency: &str) -> Vec<i64> {
-    let unit = 10i64.pow(money::exponent(currency));
+    let unit = 10i64.pow(kontor_sdk::money::minor_digits(currency));
     let mut amounts = vec![due_minor];
     for note in [5, 10, 20, 50, 100, 200, 500, 1_000] {
         let note = note * unit;

@@ -1,7 +1,7 @@
 //! The time on a receipt is the time on the wall. European countries follow one rule: an hour more from the last Sunday of March to the
 //! last Sunday of October, 01:00 UTC. Elsewhere the receipt says UTC.
 
-use crate::money::Language;
+use kontor_sdk::money::Language;
 
 const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;

@@ -1,32 +1,10 @@
-//! How amounts are written down and read. Amounts stay integers.
+//! Amounts that people type, and rates. How amounts are written is the SDK's [`money`].
 
-/// A language of pages and receipts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Language {
-    #[default]
-    En,
-    De,
-}
-
-/// An amount as people of `language` write it: `€19.99`, `19,99 €`.
-pub(crate) fn format(amount_minor: i64, currency: &str, language: Language) -> String {
-    let (point, group) = match language {
-        Language::En => ('.', ','),
-        Language::De => (',', '.'),
-    };
-    let number = digits(amount_minor, currency, point, Some(group));
-    let sign = if amount_minor < 0 { "\u{2212}" } else { "" };
-    match (language, symbol(currency)) {
-        (Language::En, Some(symbol)) => format!("{sign}{symbol}{number}"),
-        (Language::En, None) => format!("{sign}{currency}\u{a0}{number}"),
-        (Language::De, symbol) => format!("{sign}{number}\u{a0}{}", symbol.unwrap_or(currency)),
-    }
-}
+use kontor_sdk::money::{self, Language, minor_digits};
 
 /// An amount in messages for programs: `EUR 19.99`.
 pub(crate) fn plain(amount_minor: i64, currency: &str) -> String {
-    let sign = if amount_minor < 0 { "-" } else { "" };
-    format!("{currency} {sign}{}", digits(amount_minor, currency, '.', None))
+    format!("{currency} {}", money::decimal(amount_minor, currency))
 }
 
 /// A rate: `19 %`, `5.5 %`.
@@ -43,7 +21,7 @@ pub(crate) fn rate(basis_points: u32, language: Language) -> String {
 /// Reads an amount that a person typed, such as `50`, `19,99`, `19.99` or `1.200,50`. A last separator with no more digits behind it
 /// than the currency has is a decimal one; one with three digits separates thousands.
 pub(crate) fn parse(text: &str, currency: &str) -> Option<i64> {
-    let exponent = exponent(currency) as usize;
+    let digits = minor_digits(currency) as usize;
     let text: String = text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '€' | '$' | '£' | '¥')).collect();
     let (whole, fraction) = match text.rfind(['.', ',']) {
         Some(at) => {
@@ -52,7 +30,7 @@ pub(crate) fn parse(text: &str, currency: &str) -> Option<i64> {
             let same_before = rest.chars().next().is_some_and(|separator| whole.contains(separator));
             match fraction.len() {
                 0 => return None,
-                length if length <= exponent && !same_before => (whole, fraction),
+                length if length <= digits && !same_before => (whole, fraction),
                 3 => (text.as_str(), ""),
                 _ => return None,
             }
@@ -68,49 +46,9 @@ pub(crate) fn parse(text: &str, currency: &str) -> Option<i64> {
         return None;
     }
     let number: i64 = groups.concat().parse().ok()?;
-    let scaled = number.checked_mul(10i64.pow(exponent as u32))?;
-    let fraction: i64 = format!("{fraction:0<exponent$}0").parse::<i64>().ok()? / 10;
+    let scaled = number.checked_mul(10i64.pow(digits as u32))?;
+    let fraction: i64 = format!("{fraction:0<digits$}0").parse::<i64>().ok()? / 10;
     scaled.checked_add(fraction)
-}
-
-fn digits(amount_minor: i64, currency: &str, point: char, group: Option<char>) -> String {
-    let exponent = exponent(currency);
-    let unit = 10u64.pow(exponent);
-    let magnitude = amount_minor.unsigned_abs();
-    let whole = (magnitude / unit).to_string();
-    let mut text = String::with_capacity(whole.len() + 8);
-    for (position, digit) in whole.chars().enumerate() {
-        if let Some(separator) = group.filter(|_| position > 0 && (whole.len() - position).is_multiple_of(3)) {
-            text.push(separator);
-        }
-        text.push(digit);
-    }
-    if exponent > 0 {
-        text.push(point);
-        text.push_str(&format!("{:0width$}", magnitude % unit, width = exponent as usize));
-    }
-    text
-}
-
-fn symbol(currency: &str) -> Option<&'static str> {
-    match currency {
-        "EUR" => Some("€"),
-        "GBP" => Some("£"),
-        "USD" => Some("$"),
-        "JPY" => Some("¥"),
-        _ => None,
-    }
-}
-
-/// Digits after the point (ISO 4217).
-pub(crate) fn exponent(currency: &str) -> u32 {
-    match currency {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"
-        | "XAF" | "XOF" | "XPF" => 0,
-        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
-        "CLF" | "UYW" => 4,
-        _ => 2,
-    }
 }
 
 #[cfg(test)]
@@ -120,18 +58,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_as_people_write_them() {
-        for (amount, currency, en, de, program) in [
-            (1999, "EUR", "€19.99", "19,99\u{a0}€", "EUR 19.99"),
-            (5, "EUR", "€0.05", "0,05\u{a0}€", "EUR 0.05"),
-            (-123_456_789, "GBP", "\u{2212}£1,234,567.89", "\u{2212}1.234.567,89\u{a0}£", "GBP -1234567.89"),
-            (1200, "JPY", "¥1,200", "1.200\u{a0}¥", "JPY 1200"),
-            (1500, "BHD", "BHD\u{a0}1.500", "1,500\u{a0}BHD", "BHD 1.500"),
-        ] {
-            assert_eq!(format(amount, currency, Language::En), en);
-            assert_eq!(format(amount, currency, Language::De), de);
-            assert_eq!(plain(amount, currency), program);
-        }
+    fn amounts_in_messages_and_rates() {
+        assert_eq!((plain(-123_456, "GBP"), plain(1200, "JPY")), ("GBP -1234.56".into(), "JPY 1200".into()));
         assert_eq!(
             (rate(1900, Language::De), rate(550, Language::De), rate(725, Language::En)),
             ("19\u{a0}%".into(), "5,5\u{a0}%".into(), "7.25\u{a0}%".into())
@@ -171,7 +99,7 @@ mod tests {
         #[test]
         fn what_is_written_can_be_read(amount in 0i64..1_000_000_000_000, currency in prop::sample::select(vec!["EUR", "JPY", "GBP"]), german: bool) {
             let language = if german { Language::De } else { Language::En };
-            prop_assert_eq!(parse(&format(amount, currency, language), currency), Some(amount));
+            prop_assert_eq!(parse(&money::display(amount, currency, language), currency), Some(amount));
         }
 
         #[test]

@@ -4,7 +4,7 @@ use kontor_sdk::Error;
 use serde::{Deserialize, Serialize};
 
 use crate::cash;
-use crate::money::Language;
+use kontor_sdk::money::Language;
 
 /// The configuration; its schema is in `plugin.toml`.
 #[derive(Clone, Debug, Deserialize)]

@@ -1,6 +1,6 @@
 //! Every text that staff and customers read, in one place and in each language. Not here: what the merchant wrote.
 
-use crate::money::Language;
+use kontor_sdk::money::Language;
 
 macro_rules! texts {
     ($($name:ident: $en:literal, $de:literal;)+) => {

@@ -6,7 +6,6 @@
 mod api;
 mod art;
 mod model;
-mod money;
 mod pages;
 mod settings;
 mod shop;

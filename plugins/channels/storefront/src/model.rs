@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::money::{self, Language};
+use kontor_sdk::money::{self, Language};
 
 /// An amount with its currency.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -16,7 +16,7 @@ pub(crate) struct Price {
 impl Price {
     /// As people write it.
     pub(crate) fn show(&self, language: Language) -> String {
-        money::format(self.amount_minor, &self.currency, language)
+        money::display(self.amount_minor, &self.currency, language)
     }
 }
 

@@ -3,8 +3,8 @@
 use kontor_sdk::http::Error;
 use serde::Deserialize;
 
-use crate::money::Language;
 use crate::pages::Frame;
+use kontor_sdk::money::Language;
 
 /// The configuration; its schema is in `plugin.toml`.
 #[derive(Clone, Debug, Deserialize)]

@@ -1,7 +1,7 @@
 //! Every text that a customer reads, in one place and in each language. Not here: what plugins and the merchant wrote (titles,
 //! descriptions, names of shipping options).
 
-use crate::money::Language;
+use kontor_sdk::money::Language;
 
 macro_rules! texts {
     ($($name:ident: $en:literal, $de:literal;)+) => {

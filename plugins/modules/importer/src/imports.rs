@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use kontor_sdk::http::Error;
+use kontor_sdk::money::minor_digits;
 use kontor_sdk::{Result, Table};
 use serde::{Deserialize, Serialize};
 
 use crate::apply;
-use crate::decimal::{Decimal, currency_exponent};
+use crate::decimal::Decimal;
 use crate::mapping::{Kind, Mapping};
 use crate::options::{DESCRIPTIONS, Options};
 use crate::row::{Account, Class, ClassTotal, Issue};
@@ -189,8 +190,8 @@ pub(crate) fn finish(id: &str) -> Result<wire::Summary> {
     if !import.finished {
         IMPORTS.put(id, &Import { finished: true, ..import.clone() })?;
     }
-    let exponent = currency_exponent(&options.currency);
-    let booked = Decimal::from_millionths(i128::from(account.booked_minor) * 10i128.pow(6 - exponent.min(6)));
+    let digits = minor_digits(&options.currency);
+    let booked = Decimal::from_millionths(i128::from(account.booked_minor) * 10i128.pow(6 - digits.min(6)));
     Ok(wire::Summary {
         import: id.to_owned(),
         kind: import.kind.name(),

@@ -5,8 +5,10 @@
 
 use std::collections::BTreeSet;
 
+use kontor_sdk::money::minor_digits;
+
 use crate::date;
-use crate::decimal::{Decimal, currency_exponent};
+use crate::decimal::Decimal;
 use crate::mapping::Mapping;
 use crate::options::Options;
 use crate::row::{Account, Class, Issue, Row};
@@ -168,7 +170,7 @@ fn read_document(
     options: &Options,
     outcome: &mut Outcome,
 ) -> Option<Document> {
-    let exponent = currency_exponent(&options.currency);
+    let digits = minor_digits(&options.currency);
     let sale = members.iter().any(|(_, cells)| cells.price > Decimal::ZERO && cells.quantity > 0);
     let mut seen: BTreeSet<(&str, i64, Decimal)> = BTreeSet::new();
     let mut lines = Vec::new();
@@ -181,8 +183,8 @@ fn read_document(
         if class == Class::StockAdjustment {
             continue;
         }
-        let gross_minor = amount.to_minor(exponent);
-        if Decimal::from_millionths(i128::from(gross_minor) * 10i128.pow(6 - exponent.min(6))) != amount {
+        let gross_minor = amount.to_minor(digits);
+        if Decimal::from_millionths(i128::from(gross_minor) * 10i128.pow(6 - digits.min(6))) != amount {
             outcome.issues.push(Issue {
                 row: row.number,
                 refused: false,
@@ -194,7 +196,7 @@ fn read_document(
             sku: cells.sku.clone(),
             title: cells.title.to_owned(),
             quantity: cells.quantity,
-            unit_price_minor: cells.price.to_minor(exponent),
+            unit_price_minor: cells.price.to_minor(digits),
             gross_minor,
             tax_minor: contained_tax(gross_minor, options.tax_rate_basis_points),
             goods,

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::decimal::{Decimal, currency_exponent};
+use kontor_sdk::money::minor_digits;
+
+use crate::decimal::Decimal;
 use crate::mapping::Mapping;
 use crate::options::Options;
 use crate::row::{Account, Class, Issue, Row};
@@ -255,7 +257,7 @@ fn read_variant(
             .find_map(|row| Decimal::parse(&cell(row, "weight_grams")?, options.decimal_comma).ok())
             .and_then(|grams| u32::try_from(grams.to_minor(0)).ok())
             .filter(|grams| *grams > 0),
-        price_minor: majority(prices.into_iter()).map(|price| price.to_minor(currency_exponent(&options.currency))),
+        price_minor: majority(prices.into_iter()).map(|price| price.to_minor(minor_digits(&options.currency))),
     }
 }
 

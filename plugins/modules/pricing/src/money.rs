@@ -1,31 +1,8 @@
-//! Money in minor units: currencies, their exponents, and the one way in which an amount is divided.
+//! Money in minor units: currencies, and the one way in which an amount is divided.
 //!
 //! Nothing here knows of tax or prices. Floating point does not occur.
 
 use crate::error::Error;
-
-/// Currencies without minor digits.
-const NO_DIGITS: [&str; 17] = [
-    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF",
-    "XPF",
-];
-/// Currencies with three minor digits.
-const THREE_DIGITS: [&str; 7] = ["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"];
-/// Currencies with four minor digits.
-const FOUR_DIGITS: [&str; 2] = ["CLF", "UYW"];
-
-/// How many minor digits a currency has (ISO 4217).
-pub(crate) fn exponent(currency: &str) -> usize {
-    if NO_DIGITS.contains(&currency) {
-        0
-    } else if THREE_DIGITS.contains(&currency) {
-        3
-    } else if FOUR_DIGITS.contains(&currency) {
-        4
-    } else {
-        2
-    }
-}
 
 /// Refuses what cannot be an ISO 4217 code.
 pub(crate) fn check_currency(currency: &str) -> Result<(), Error> {
@@ -40,12 +17,7 @@ pub(crate) fn check_currency(currency: &str) -> Result<(), Error> {
 
 /// An amount for people: `19.99 EUR`, `500 JPY`.
 pub(crate) fn display(amount_minor: i64, currency: &str) -> String {
-    let digits = exponent(currency);
-    let sign = if amount_minor < 0 { "-" } else { "" };
-    let text = format!("{:0width$}", amount_minor.unsigned_abs(), width = digits + 1);
-    let (whole, fraction) = text.split_at(text.len() - digits);
-    let point = if digits == 0 { "" } else { "." };
-    format!("{sign}{whole}{point}{fraction} {currency}")
+    format!("{} {currency}", kontor_sdk::money::decimal(amount_minor, currency))
 }
 
 /// Divides `total` in proportion to `weights` by largest remainder: every part is the exact share rounded down, and what is

@@ -70,6 +70,7 @@ pub mod index;
 pub mod jobs;
 pub mod key;
 pub mod log;
+pub mod money;
 pub mod outbound;
 pub mod params;
 pub mod plugin;

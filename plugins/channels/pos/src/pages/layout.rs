@@ -4,9 +4,9 @@ use kontor_sdk::Error;
 use maud::{DOCTYPE, Markup, html};
 use serde_json::Value;
 
-use crate::money::{self, Language};
 use crate::settings::Till;
 use crate::texts::{Texts, texts};
+use kontor_sdk::money::{self, Language};
 
 /// The style sheet.
 pub(crate) const STYLE: &str = include_str!("../style.css");
@@ -47,7 +47,7 @@ impl Frame {
 
     /// An amount.
     pub(crate) fn amount(&self, amount_minor: i64, currency: &str) -> String {
-        money::format(amount_minor, currency, self.language)
+        money::display(amount_minor, currency, self.language)
     }
 
     /// A point in time.

@@ -65,8 +65,8 @@ pub(crate) fn pay(frame: &Frame, view: &PayView<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::money::Language;
     use crate::pages::layout::tests::frame;
+    use kontor_sdk::money::Language;
 
     #[test]
     fn enter_pays_in_cash_and_nothing_typed_is_lost() {

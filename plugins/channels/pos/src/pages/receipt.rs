@@ -124,9 +124,9 @@ pub(crate) fn sales(frame: &Frame, receipts: &[Receipt]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::money::Language;
     use crate::pages::layout::tests::frame;
     use crate::sale::tests::printed;
+    use kontor_sdk::money::Language;
 
     #[test]
     fn a_receipt_says_all_that_it_must() {

@@ -113,8 +113,8 @@ fn places(frame: &Frame, item: &Item) -> Markup {
 mod tests {
     use super::*;
     use crate::model::{Price, StockPlace};
-    use crate::money::Language;
     use crate::pages::layout::tests::frame;
+    use kontor_sdk::money::Language;
 
     fn item() -> Item {
         let place = |location: &str, kind, here, available| StockPlace {

@@ -185,9 +185,9 @@ fn parked_list(frame: &Frame, parked: &[Basket]) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::money::Language;
     use crate::pages::layout::tests::frame;
     use crate::sale::tests::priced;
+    use kontor_sdk::money::Language;
 
     fn basket() -> Basket {
         let mut basket = Basket::new("sale-1".into());

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::layout::{Frame, escape_segment};
 use crate::model::{CartView, Totals};
-use crate::money;
+use kontor_sdk::money;
 
 /// The cart, or that it is empty.
 pub(crate) fn cart(frame: &Frame, cart: Option<&CartView>, problem: Option<&str>) -> String {
@@ -25,14 +25,14 @@ pub(crate) fn cart(frame: &Frame, cart: Option<&CartView>, problem: Option<&str>
                                         Some(id) => a href=(frame.link(&format!("/products/{}", escape_segment(id)))) { (line.title) },
                                         None => strong { (line.title) },
                                     }
-                                    div."muted small" { (money::format(line.unit_price_minor, &cart.currency, frame.language)) }
+                                    div."muted small" { (money::display(line.unit_price_minor, &cart.currency, frame.language)) }
                                     form method="post" action=(frame.link(&format!("/cart/lines/{}", line.id))) {
                                         input type="number" name="quantity" value=(line.quantity) min="0" max="999" inputmode="numeric" aria-label=(texts.quantity);
                                         button.quiet { (texts.update) }
                                         button.link name="remove" value="1" { (texts.remove) }
                                     }
                                 }
-                                span.price { (money::format(line.total_minor, &cart.currency, frame.language)) }
+                                span.price { (money::display(line.total_minor, &cart.currency, frame.language)) }
                             }
                         }
                     }
@@ -55,7 +55,7 @@ pub(crate) fn cart(frame: &Frame, cart: Option<&CartView>, problem: Option<&str>
 /// The sums of a cart.
 pub(crate) fn sums(frame: &Frame, totals: &Totals, currency: &str, shipping_known: bool) -> Markup {
     let texts = frame.texts();
-    let show = |amount| money::format(amount, currency, frame.language);
+    let show = |amount| money::display(amount, currency, frame.language);
     html! {
         dl.sums {
             div { dt { (texts.subtotal) } dd { (show(totals.goods_minor)) } }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::cart::sums;
 use super::layout::Frame;
 use crate::model::{Address, CartView, PlacedOrder, ShippingOption};
-use crate::money;
+use kontor_sdk::money;
 
 /// Countries offered, by code.
 const COUNTRIES: [(&str, &str, &str); 12] = [
@@ -110,7 +110,7 @@ pub(crate) fn review(frame: &Frame, cart: &CartView, shipping: &[ShippingOption]
                             label.option {
                                 input type="radio" name="shipping" value=(option.id) required checked[chosen == Some(&option.id)];
                                 span { (option.name) }
-                                span.price { (money::format(option.price_minor, &cart.currency, frame.language)) }
+                                span.price { (money::display(option.price_minor, &cart.currency, frame.language)) }
                             }
                         }
                     }
@@ -127,7 +127,7 @@ pub(crate) fn review(frame: &Frame, cart: &CartView, shipping: &[ShippingOption]
                         }
                     }
                     input type="hidden" name="expected_total_minor" value=(total);
-                    p { button.wide { (texts.place_order) " · " (money::format(total, &cart.currency, frame.language)) } }
+                    p { button.wide { (texts.place_order) " · " (money::display(total, &cart.currency, frame.language)) } }
                 }
             }
             (summary(frame, cart, true))
@@ -158,8 +158,8 @@ fn summary(frame: &Frame, cart: &CartView, shipping_known: bool) -> Markup {
                 @for line in &cart.lines {
                     li.line {
                         div.pic { img src=(frame.picture(line.product_id.as_ref().unwrap_or(&line.sku), line.image_url.as_deref())) alt="" width="76" height="76"; }
-                        div { strong { (line.title) } div."muted small" { (line.quantity) " × " (money::format(line.unit_price_minor, &cart.currency, frame.language)) } }
-                        span.price { (money::format(line.total_minor, &cart.currency, frame.language)) }
+                        div { strong { (line.title) } div."muted small" { (line.quantity) " × " (money::display(line.unit_price_minor, &cart.currency, frame.language)) } }
+                        span.price { (money::display(line.total_minor, &cart.currency, frame.language)) }
                     }
                 }
             }
@@ -178,7 +178,7 @@ pub(crate) fn thank_you(frame: &Frame, cart: &CartView, order: &PlacedOrder) -> 
             h1 { (texts.thank_you) }
             p { (texts.order_number) ": " strong { (order.number) } }
             @if let Some(email) = &cart.email { p.muted { (texts.confirmation_to) " " (email) } }
-            @if let Some(totals) = &cart.totals { p { (texts.total) ": " span.price { (money::format(totals.total_minor, &cart.currency, frame.language)) } } }
+            @if let Some(totals) = &cart.totals { p { (texts.total) ": " span.price { (money::display(totals.total_minor, &cart.currency, frame.language)) } } }
             a.button href=(frame.link("/")) { (texts.back_to_shop) }
         }
     };
@@ -190,7 +190,7 @@ mod tests {
     use super::super::layout::tests::frame;
     use super::*;
     use crate::model::{CartLine, Totals};
-    use crate::money::Language;
+    use kontor_sdk::money::Language;
 
     fn filled() -> CartView {
         CartView {

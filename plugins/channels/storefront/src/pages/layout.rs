@@ -2,8 +2,8 @@
 
 use maud::{DOCTYPE, Markup, html};
 
-use crate::money::Language;
 use crate::texts::{Texts, texts};
+use kontor_sdk::money::Language;
 
 /// The style sheet.
 pub(crate) const STYLE: &str = include_str!("../style.css");

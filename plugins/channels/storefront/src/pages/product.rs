@@ -114,7 +114,7 @@ mod tests {
     use super::super::layout::tests::frame;
     use super::*;
     use crate::model::{Price, ProductCard};
-    use crate::money::Language;
+    use kontor_sdk::money::Language;
 
     fn variant(sku: &str, quantity: i64) -> VariantView {
         VariantView {
