@@ -64,6 +64,19 @@ pub(crate) enum Command {
     DeadLetter(DeadLetterCommand),
     /// Bring in a CSV file (.csv or .csv.gz) through the `importer` plugin.
     Import(ImportArguments),
+    /// Back up a host while it runs: store, packages and first admin token, checksummed. A backup holds secrets.
+    Backup {
+        /// A new or an empty directory on the host's machine.
+        #[arg(value_name = "DIR")]
+        destination: PathBuf,
+    },
+    /// Make the data directory (--data-dir, which must not hold a store) from a backup.
+    Restore(RestoreArguments),
+    /// Look whether all of a store, or of a backup, is there and fits together.
+    Verify(VerifyArguments),
+    /// Work on the store of a host that does not run.
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Write a new plugin from the template.
     New(NewArguments),
     /// Build plugins into `.kontor` files.
@@ -108,6 +121,15 @@ pub(crate) struct ServeArguments {
     /// Log as JSON lines.
     #[arg(long)]
     pub(crate) log_json: bool,
+    /// Make backups by the clock, each a directory in here.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) backup_to: Option<PathBuf>,
+    /// With --backup-to: hours between two backups.
+    #[arg(long, default_value_t = 24, value_name = "HOURS", value_parser = clap::value_parser!(u64).range(1..=8_760))]
+    pub(crate) backup_every_hours: u64,
+    /// With --backup-to: complete backups that are kept.
+    #[arg(long, default_value_t = 7, value_name = "N")]
+    pub(crate) backup_keep: usize,
 }
 
 #[derive(Debug, Args)]
@@ -319,6 +341,36 @@ pub(crate) struct ImportArguments {
     /// `<file>.<kind>.report.csv`.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArguments {
+    /// What `kontor backup` wrote.
+    #[arg(value_name = "BACKUP")]
+    pub(crate) backup: PathBuf,
+    /// Which engine keeps the data from now on. Default: the one that it was backed up from.
+    #[arg(long, value_enum)]
+    pub(crate) store: Option<StoreChoice>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArguments {
+    /// A backup, or the data directory of a host that does not run. Default: --data-dir.
+    #[arg(value_name = "BACKUP|DATA_DIR")]
+    pub(crate) path: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Copy the data directory (--data-dir) to a new one: to change the engine, or to reclaim space.
+    Copy {
+        /// Engine of the copy.
+        #[arg(long, value_enum, value_name = "ENGINE")]
+        to: StoreChoice,
+        /// The new data directory.
+        #[arg(value_name = "DIR")]
+        destination: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]

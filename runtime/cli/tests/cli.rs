@@ -90,6 +90,41 @@ fn a_store_keeps_its_engine() {
 }
 
 #[test]
+fn a_store_is_verified_copied_and_restored_without_a_host() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| kontor(directory.path(), arguments, "");
+    run(&["merchant", "create", "acme"]);
+    let backup = json(&run(&["backup", "monday", "--json"]));
+    assert_eq!(backup["state"], "done", "{backup}");
+    for place in [vec!["verify", "--json"], vec!["verify", "monday", "--json"]] {
+        let verified = json(&run(&place));
+        assert_eq!(
+            (&verified["audit"]["merchants"], &verified["audit"]["problem_count"]),
+            (&1.into(), &0.into()),
+            "{verified}"
+        );
+    }
+    assert!(run(&["restore", "monday", "--data-dir", "restored", "--store", "fjall"]).status.success());
+    assert!(run(&["store", "copy", "--to", "sled", "copied", "--data-dir", "restored"]).status.success());
+    for (data_dir, engine) in [("restored", "fjall"), ("copied", "sled")] {
+        assert!(directory.path().join(data_dir).join("store").join(engine).is_dir());
+        let listed = json(&run(&["merchant", "list", "--json", "--data-dir", data_dir]));
+        assert_eq!(listed[0]["id"], "acme", "{listed}");
+    }
+    for (arguments, code) in [
+        (vec!["restore", "monday", "--data-dir", "restored"], "store-exists"),
+        (vec!["restore", "restored", "--data-dir", "new"], "not-a-backup"),
+        (vec!["verify", "nothing"], "no-store"),
+        (vec!["backup", "monday"], "backup-destination-not-empty"),
+        (vec!["store", "copy", "--to", "memory", "new"], "store_not_kept"),
+    ] {
+        let output = run(&arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && text.contains(code), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
 fn mistakes_are_named() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("broken.kontor"), b"not a component").unwrap();
@@ -115,7 +150,8 @@ fn completions_and_help_need_no_host() {
     let completions = kontor(directory.path(), &["completions", "bash"], "");
     assert!(String::from_utf8_lossy(&completions.stdout).contains("_kontor"), "{completions:?}");
     let help = kontor(directory.path(), &["--help"], "");
-    for command in ["serve", "demo", "plugin", "import", "new", "build", "test"] {
+    for command in ["backup", "restore", "verify", "store", "serve", "demo", "plugin", "import", "new", "build", "test"]
+    {
         assert!(String::from_utf8_lossy(&help.stdout).contains(command), "{command}");
     }
     assert!(!directory.path().join(".kontor").exists());

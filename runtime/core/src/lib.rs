@@ -5,6 +5,7 @@
 //! randomness, no files, no network, no threads; every effect comes in through a trait ([`store::TxStore`],
 //! [`executor::Executor`], [`effects`]). It knows no WebAssembly (that is the engine's) and no commerce (that is the plugins').
 
+pub mod audit;
 mod codec;
 pub mod effects;
 pub mod error;

@@ -25,6 +25,44 @@ pub struct ProblemBody {
     pub errors: Vec<FieldError>,
 }
 
+/// Where a backup goes.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewBackup {
+    /// An absolute path on the host's machine: a new or an empty directory.
+    pub directory: String,
+}
+
+/// How a backup stands.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+pub struct BackupStatus {
+    /// Where it goes.
+    pub directory: String,
+    /// Whether it is done.
+    pub state: BackupState,
+    /// Records of the store so far.
+    pub records: u64,
+    /// Bytes of keys and values, once it is done.
+    pub bytes: u64,
+    /// The store's version that it is of, once it is done.
+    pub version: u64,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Whether a backup is done.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BackupState {
+    /// It is being written.
+    Running,
+    /// It is complete.
+    Done,
+    /// It was given up.
+    Failed,
+}
+
 /// A wrong place in a request or a configuration.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 pub struct FieldError {

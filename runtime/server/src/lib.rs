@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod backup;
 mod control;
 mod engine_runner;
 mod environment;
@@ -34,7 +35,7 @@ pub use control::openapi_json;
 pub use environment::SystemEnvironment;
 pub use host::{Host, HostHandle, HostParts, RunningHost, ShutdownReport, StartError};
 pub use kontor_store::EngineKind;
-pub use options::{HostOptions, store_dir};
+pub use options::{BackupSchedule, HostOptions, store_dir};
 pub use outbound::{HttpOutbound, OutboundSetupError};
 pub use packed::{PackageReader, Unpacked};
 pub use problem::{Code, Problem};

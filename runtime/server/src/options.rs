@@ -25,6 +25,8 @@ pub struct HostOptions {
     pub trusted_keys: Vec<String>,
     /// Invocations over HTTP at once; more wait, many more are answered 503.
     pub invocations_max: usize,
+    /// Backups by the clock.
+    pub backups: Option<BackupSchedule>,
     /// How long requests may take to finish at shutdown.
     pub drain_timeout: Duration,
     /// Whether cookies are only for `https` (set it behind a proxy that ends TLS).
@@ -44,10 +46,22 @@ impl HostOptions {
             dev_mode: false,
             trusted_keys: Vec::new(),
             invocations_max: limits::INVOCATIONS_DEFAULT,
+            backups: None,
             drain_timeout: Duration::from_secs(20),
             secure_cookies: false,
         }
     }
+}
+
+/// Backups that a host makes by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupSchedule {
+    /// Each backup is a directory in here.
+    pub directory: PathBuf,
+    /// How often; the first after this much time.
+    pub every: Duration,
+    /// Complete ones that are kept; older ones are removed.
+    pub keep: usize,
 }
 
 /// Where in the data directory the store is.

@@ -1,5 +1,6 @@
 //! What every handler has at hand.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use kontor_core::effects::Environment;
@@ -11,6 +12,7 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::api::BackupStatus;
 use crate::limits::EVENT_STREAMS_MAX;
 use crate::packages::PackageStore;
 use crate::places::Places;
@@ -26,6 +28,9 @@ pub(crate) struct State {
     pub(crate) runner: Arc<dyn PluginRunner>,
     pub(crate) environment: Arc<dyn Environment>,
     pub(crate) store: StoreHandle,
+    pub(crate) data_dir: PathBuf,
+    /// The backup that runs, or the last one.
+    pub(crate) backup: std::sync::Mutex<Option<BackupStatus>>,
     pub(crate) packages: PackageStore,
     pub(crate) tokens: Tokens,
     pub(crate) logs: Arc<LogRings>,

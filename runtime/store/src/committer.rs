@@ -147,6 +147,9 @@ impl Committer {
     fn apply(&self, overlay: Overlay) -> Result<(), EngineError> {
         let batch = Batch { version: self.last, writes: overlay.into_iter().collect() };
         let _applying = lock(&self.shared.applying);
+        if let Some(changed) = lock(&self.shared.changed).as_mut() {
+            changed.extend(batch.writes.iter().map(|(key, _)| key.clone()));
+        }
         self.shared.call(|engine| engine.apply(batch))
     }
 

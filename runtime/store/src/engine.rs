@@ -48,7 +48,7 @@ pub struct EngineStats {
     pub engine: &'static str,
     /// Bytes that its files hold.
     pub disk_bytes: Option<u64>,
-    /// Bytes of keys and values, as counted by the last export; before the first one `None`.
+    /// Bytes of keys and values, as counted by the last export or backup; before the first one `None`.
     pub live_bytes: Option<u64>,
     /// What an operator must look at, in a sentence.
     pub alarm: Option<String>,
@@ -82,6 +82,8 @@ pub trait Engine: Send + Sync + fmt::Debug + 'static {
     fn max_value(&self) -> usize;
     /// Visits every entry in key order. The caller keeps [`Engine::apply`] away meanwhile.
     fn export(&self, visit: &mut Visit<'_>) -> Result<(), EngineError>;
+    /// How many bytes of keys and values there are, counted by somebody who read them all.
+    fn note_live_bytes(&self, _bytes: u64) {}
     /// Numbers for operators; cheap.
     fn stats(&self) -> EngineStats;
     /// Asked once for every commit; faults for tests.

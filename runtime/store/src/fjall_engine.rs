@@ -247,6 +247,10 @@ impl Engine for FjallEngine {
         Ok(())
     }
 
+    fn note_live_bytes(&self, bytes: u64) {
+        self.live_bytes.store(bytes, Ordering::Relaxed);
+    }
+
     fn stats(&self) -> EngineStats {
         let measured = catch_unwind(AssertUnwindSafe(|| self.database.disk_space()));
         let disk_bytes = measured.ok().and_then(Result::ok);

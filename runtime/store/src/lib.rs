@@ -4,6 +4,7 @@
 //! transactional store ([`kontor_core::store::TxStore`]) of any engine, by optimistic concurrency with group commit. [`open`]
 //! gives the store that options ask for. Not here: what keys and values mean.
 
+mod archive;
 mod committer;
 mod directory;
 mod engine;
@@ -19,9 +20,12 @@ mod sled_engine;
 mod sled_layout;
 mod space;
 
+pub use archive::{
+    ArchiveError, ArchiveSummary, Progress, VisitRecord, copy_store, read_archive, restore_archive, write_archive,
+};
 pub use directory::create_directories;
 pub use engine::{Batch, Engine, EngineError, EngineStats, Injected, Visit};
 pub use memory::{FaultPlan, MemoryEngine};
-pub use occ::{OccStore, StoreStats};
+pub use occ::{OccStore, StoreStats, VisitLive};
 pub use open::{EngineKind, OpenError, StoreHandle, StoreOptions, engine_in, open};
 pub use recent::RecentLimits;

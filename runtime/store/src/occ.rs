@@ -5,6 +5,7 @@
 //! gathers meanwhile. Inline: the caller's commit is a group of its own, executed before `commit` yields; the same calls in
 //! the same order give the same results, which is what a deterministic simulation needs.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use kontor_core::keys::successor;
 use kontor_core::store::{
     Commit, CommitError, Committed, Durability, Key, KeyRange, ReadView, Scanned, StoreError, TxStore, Value, Version,
     Write,
@@ -34,6 +36,38 @@ const GROUP_COMMITS_MAX: usize = 512;
 const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Commits that nobody waits to be durable are made durable after this much idleness.
 const IDLE_SYNC: Duration = Duration::from_millis(100);
+
+/// Entries that a live export reads at once.
+const LIVE_PAGE_ENTRIES: usize = 1_000;
+/// Changed keys that are kept in memory during a live export.
+const LIVE_CHANGES_MAX: usize = 50_000;
+/// How often a live export reads again what changed before it keeps commits away for the last time: each time it is less.
+const LIVE_ROUNDS: u32 = 3;
+
+/// Called with each record of a live export; an error ends it.
+pub type VisitLive<'a> = dyn FnMut(&[u8], Option<&[u8]>) -> Result<(), EngineError> + 'a;
+
+/// Has the committer note what changes, until it is dropped.
+struct Tracking<'a>(&'a Shared);
+
+impl<'a> Tracking<'a> {
+    fn begin(shared: &'a Shared) -> Result<Self, StoreError> {
+        let _applying = lock(&shared.applying);
+        let mut changed = lock(&shared.changed);
+        if changed.is_some() {
+            return Err(StoreError::Unavailable("it is being exported already; wait until that is done".to_owned()));
+        }
+        *changed = Some(BTreeSet::new());
+        drop(changed);
+        Ok(Self(shared))
+    }
+}
+
+impl Drop for Tracking<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.changed) = None;
+    }
+}
 
 /// Numbers for operators, since the store was opened.
 #[derive(Clone, Debug, Default)]
@@ -164,6 +198,46 @@ impl OccStore {
             engine.export(&mut visit_safely)?;
             Ok(version)
         })
+    }
+
+    /// Gives every entry to `visit` while commits go on, then what changed meanwhile, until all that it was given, later records
+    /// replacing earlier ones, is the store at the version returned. `None` is a key that is gone. One at a time.
+    pub fn export_live(&self, visit: &mut VisitLive<'_>) -> Result<Version, StoreError> {
+        let _tracking = Tracking::begin(&self.shared)?;
+        let mut live_bytes = 0;
+        let mut range = KeyRange { start: Key::new(), end: None };
+        loop {
+            let page = self.shared.read(|engine| engine.scan(&range, false, LIVE_PAGE_ENTRIES))?;
+            for (key, value) in &page.entries {
+                live_bytes += (key.len() + value.len()) as u64;
+                visit(key, Some(value)).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            }
+            // What changed is read again from time to time, so that it stays small.
+            if lock(&self.shared.changed).as_ref().is_some_and(|changed| changed.len() > LIVE_CHANGES_MAX) {
+                self.visit_changed(visit)?;
+            }
+            match page.entries.last() {
+                Some((last, _)) if page.more => range.start = successor(last),
+                _ => break,
+            }
+        }
+        for _ in 0..LIVE_ROUNDS {
+            self.visit_changed(visit)?;
+        }
+        let _applying = lock(&self.shared.applying);
+        self.visit_changed(visit)?;
+        self.shared.engine().note_live_bytes(live_bytes);
+        self.shared.read(|engine| engine.last_version())
+    }
+
+    /// What changed since this was last called, as it is now.
+    fn visit_changed(&self, visit: &mut VisitLive<'_>) -> Result<(), StoreError> {
+        let changed = lock(&self.shared.changed).replace(BTreeSet::new()).unwrap_or_default();
+        for key in changed {
+            let value = self.shared.read(|engine| engine.get(&key))?;
+            visit(&key, value.as_deref()).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        }
+        Ok(())
     }
 
     /// Makes everything durable and ends the committer. Afterwards everything is refused. The engine, and with it the lock

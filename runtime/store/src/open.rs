@@ -190,6 +190,15 @@ pub enum OpenError {
         /// What the system said.
         reason: String,
     },
+    /// A new one was to be made.
+    #[error("there is a store in {} already: give an empty or a new directory", directory.display())]
+    Exists {
+        /// The store's directory.
+        directory: PathBuf,
+    },
+    /// A store in memory cannot be made for later.
+    #[error("the engine \"memory\" keeps nothing: use \"sled\" or \"fjall\"")]
+    NotKept,
     /// The engine runs, the store above it does not.
     #[error("the store could not start: {0}")]
     Start(#[from] StoreError),
@@ -207,6 +216,8 @@ impl OpenError {
             Self::NotAStore { .. } => "store_directory_foreign",
             Self::NotWritable { .. } => "store_directory_not_writable",
             Self::Io { .. } => "store_io",
+            Self::Exists { .. } => "store_exists",
+            Self::NotKept => "store_not_kept",
             Self::Start(_) => "store_start",
         }
     }
@@ -248,18 +259,33 @@ pub fn open(options: &StoreOptions) -> Result<StoreHandle, OpenError> {
     let engine: Arc<dyn Engine> = match options.engine {
         EngineKind::Memory => Arc::new(MemoryEngine::default()),
         EngineKind::Sled => {
-            let open = Opening { create: SledEngine::create, open: SledEngine::open, files: &SledEngine::FILES };
-            let (engine, directory) = open.run(options)?;
+            let (engine, directory) = SLED.open(options)?;
             Arc::new(engine.keeping(directory))
         }
         EngineKind::Fjall => {
-            let open = Opening { create: FjallEngine::create, open: FjallEngine::open, files: &FjallEngine::FILES };
-            let (engine, directory) = open.run(options)?;
+            let (engine, directory) = FJALL.open(options)?;
             Arc::new(engine.keeping(directory))
         }
     };
     Ok(StoreHandle::new(OccStore::threaded_with(engine, options.recent)?))
 }
+
+/// Makes a new store that `fill` has filled; it is one only when `fill` has succeeded.
+pub(crate) fn create_with<E: From<OpenError>>(
+    options: &StoreOptions,
+    fill: impl FnOnce(&dyn Engine) -> Result<(), E>,
+) -> Result<(), E> {
+    match options.engine {
+        EngineKind::Memory => Err(E::from(OpenError::NotKept)),
+        EngineKind::Sled => SLED.create(options, fill),
+        EngineKind::Fjall => FJALL.create(options, fill),
+    }
+}
+
+const SLED: Opening<SledEngine> =
+    Opening { create: SledEngine::create, open: SledEngine::open, files: &SledEngine::FILES };
+const FJALL: Opening<FjallEngine> =
+    Opening { create: FjallEngine::create, open: FjallEngine::open, files: &FjallEngine::FILES };
 
 /// How an engine that keeps files comes to life.
 struct Opening<E> {
@@ -269,27 +295,48 @@ struct Opening<E> {
     files: &'static [&'static str],
 }
 
-impl<E> Opening<E> {
-    fn run(&self, options: &StoreOptions) -> Result<(E, Directory), OpenError> {
+impl<G: Engine> Opening<G> {
+    fn open(&self, options: &StoreOptions) -> Result<(G, Directory), OpenError> {
         let (directory, content) = Directory::take(&options.directory, options.engine.name())?;
-        let path = directory.engine_path();
-        let io =
-            |doing: &'static str, reason: String| OpenError::Io { directory: options.directory.clone(), doing, reason };
-        let engine = match content {
+        match content {
             Content::New => {
-                let engine = (self.create)(&path, options.cache_bytes)
-                    .map_err(|error| io("creating the database", error.to_string()))?;
+                let engine = self.create_engine(options, &directory)?;
                 directory.complete_creation(&options.created_by)?;
-                engine
+                Ok((engine, directory))
             }
             Content::Store => {
                 directory.require(self.files)?;
-                (self.open)(&path, options.cache_bytes).map_err(|error| match error {
+                let opened = (self.open)(&directory.engine_path(), options.cache_bytes);
+                let engine = opened.map_err(|error| match error {
                     EngineError::Fatal(what) => OpenError::Damaged { directory: options.directory.clone(), what },
-                    EngineError::Unavailable(reason) => io("opening the database", reason),
-                })?
+                    EngineError::Unavailable(reason) => io(options, "opening the database", reason),
+                })?;
+                Ok((engine, directory))
             }
-        };
-        Ok((engine, directory))
+        }
     }
+
+    fn create<E: From<OpenError>>(
+        &self,
+        options: &StoreOptions,
+        fill: impl FnOnce(&dyn Engine) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (directory, content) = Directory::take(&options.directory, options.engine.name())?;
+        if content == Content::Store {
+            return Err(E::from(OpenError::Exists { directory: options.directory.clone() }));
+        }
+        let engine = self.create_engine(options, &directory)?;
+        fill(&engine)?;
+        directory.complete_creation(&options.created_by)?;
+        Ok(())
+    }
+
+    fn create_engine(&self, options: &StoreOptions, directory: &Directory) -> Result<G, OpenError> {
+        (self.create)(&directory.engine_path(), options.cache_bytes)
+            .map_err(|error| io(options, "creating the database", error.to_string()))
+    }
+}
+
+fn io(options: &StoreOptions, doing: &'static str, reason: String) -> OpenError {
+    OpenError::Io { directory: options.directory.clone(), doing, reason }
 }

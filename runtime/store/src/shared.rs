@@ -1,12 +1,13 @@
 //! What views, callers and the committer of one store share: the engine behind a fail-stop guard, the versions, what changed
 //! lately, who waits for what. Not here: deciding commits ([`crate::committer`]).
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use futures_channel::oneshot;
-use kontor_core::store::{CommitError, StoreError, Version};
+use kontor_core::store::{CommitError, Key, StoreError, Version};
 
 use crate::engine::{Engine, EngineError};
 use crate::recent::{Recent, RecentLimits};
@@ -52,6 +53,8 @@ pub(crate) struct Shared {
     version_waiters: Mutex<Vec<(Version, oneshot::Sender<()>)>>,
     /// Held by the committer while it applies and by an export: an export sees one version.
     pub(crate) applying: Mutex<()>,
+    /// While the store is exported live: keys that changed since they may have been read.
+    pub(crate) changed: Mutex<Option<BTreeSet<Key>>>,
     pub(crate) counts: Counts,
 }
 
@@ -70,6 +73,7 @@ impl Shared {
             recent: Mutex::new(Recent::new(version, limits)),
             version_waiters: Mutex::new(Vec::new()),
             applying: Mutex::new(()),
+            changed: Mutex::new(None),
             counts: Counts::default(),
         })
     }

@@ -404,6 +404,10 @@ impl Engine for SledEngine {
         Ok(())
     }
 
+    fn note_live_bytes(&self, bytes: u64) {
+        self.live_bytes.store(bytes, Ordering::Relaxed);
+    }
+
     fn stats(&self) -> EngineStats {
         let disk_bytes = self.file.metadata().ok().map(|metadata| metadata.len());
         let live_bytes = Some(self.live_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes != LIVE_BYTES_UNKNOWN);

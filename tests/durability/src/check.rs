@@ -90,6 +90,12 @@ impl Expected {
         self.entries.insert(id);
     }
 
+    /// An entry may be there or not, whatever is known of it.
+    pub fn may_be_there(&mut self, id: u64) {
+        self.entries.remove(&id);
+        self.open.insert(id);
+    }
+
     /// Entries that were acknowledged.
     pub fn acknowledged_entries(&self) -> u64 {
         self.entries.len() as u64

@@ -46,6 +46,27 @@ pub fn ledger() -> Result<&'static [u8]> {
     }
 }
 
+/// Runs a command on a data directory to its end and gives what it wrote to standard output, as JSON.
+pub fn command(data: &Path, arguments: &[&str]) -> Result<Value, String> {
+    let run = || -> Result<_> {
+        let mut command = Command::new(kontor()?);
+        command
+            .args(arguments)
+            .arg("--json")
+            .arg("--data-dir")
+            .arg(data)
+            .env_remove("KONTOR_URL")
+            .env_remove("KONTOR_TOKEN");
+        Ok(command.stdin(Stdio::null()).output()?)
+    };
+    let output = run().map_err(|error| format!("{error:#}"))?;
+    let first = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned();
+    if !output.status.success() {
+        return Err(format!("{first}\n{}", String::from_utf8_lossy(&output.stderr)));
+    }
+    serde_json::from_str(&first).map_err(|error| format!("{error}: {first}"))
+}
+
 /// A process `kontor serve`, which may not be ready yet. Killed when dropped.
 #[derive(Debug)]
 pub struct Host {

@@ -375,13 +375,17 @@ impl Place {
     }
 }
 
-enum Note {
+/// Something that a client did.
+#[derive(Clone, Copy, Debug)]
+pub enum Note {
+    /// It sent the entry.
     Sent(u64),
+    /// The entry was acknowledged.
     Acknowledged(u64),
 }
 
 /// Writes entries until the connection breaks.
-fn write_entries(mut client: Client, ids: std::ops::Range<u64>, notes: &Sender<Note>) {
+pub fn write_entries(mut client: Client, ids: std::ops::Range<u64>, notes: &Sender<Note>) {
     let path = format!("/m/{MERCHANT}/ledger/entries");
     for id in ids {
         if notes.send(Note::Sent(id)).is_err() {

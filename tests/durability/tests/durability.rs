@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kontor_durability::check::{Entry, Expected, MERCHANT};
-use kontor_durability::host::{Host, ledger};
+use kontor_durability::host::{Host, command, ledger};
 use kontor_durability::http::{Answer, Client};
 use kontor_durability::shim::Disk;
-use kontor_durability::suite::working_directory;
+use kontor_durability::suite::{Note, working_directory, write_entries};
 use kontor_durability::{Level, Options, Report, Suite, run};
 use kontor_store::EngineKind;
 use serde_json::json;
@@ -198,6 +198,81 @@ fn a_directory_that_cannot_be_written_is_refused_by_name() {
         bench.fault("");
         let (mut host, _client) = bench.start_and_check();
         assert!(host.stop().unwrap().success(), "{}", host.said());
+    }
+}
+
+#[test]
+fn backups_under_load_are_whole_and_restore_into_either_engine() {
+    for (engine, other) in [(EngineKind::Sled, EngineKind::Fjall), (EngineKind::Fjall, EngineKind::Sled)] {
+        let mut bench = Bench::new(engine);
+        let (mut host, mut client) = bench.start_and_check();
+        for _ in 0..30 {
+            assert!(bench.write(&mut client).unwrap().is_success());
+        }
+        let root = bench.data().parent().unwrap().to_owned();
+        let backup = root.join("backup");
+        // Clients write all the while; what was acknowledged before the backup began must be in it.
+        let (sender, notes) = std::sync::mpsc::channel();
+        let mut expected = bench.expected.clone();
+        let first = expected.reserve_ids(1_000_000);
+        let writing = host.client().unwrap();
+        let writer = std::thread::spawn(move || write_entries(writing, first..first + 1_000_000, &sender));
+        for note in notes.iter().take(40) {
+            take(&mut expected, note);
+        }
+        let made = command(bench.data(), &["backup", backup.to_str().unwrap()]).unwrap();
+        assert_eq!(made["state"], "done", "{made}");
+        let refused = command(bench.data(), &["backup", backup.to_str().unwrap()]).unwrap_err();
+        assert!(refused.contains("backup-destination-not-empty"), "{refused}");
+        host.kill().unwrap();
+        writer.join().unwrap();
+        let mut later = expected.clone();
+        notes.iter().for_each(|note| {
+            take(&mut later, note);
+            // Sent after the backup began: it may be in it.
+            let (Note::Sent(id) | Note::Acknowledged(id)) = note;
+            expected.may_be_there(id);
+        });
+        let verified = command(&root, &["verify", backup.to_str().unwrap()]).unwrap();
+        assert_eq!(verified["audit"]["problem_count"], 0, "{verified}");
+        assert_eq!(verified["version"], made["version"]);
+
+        let restored = root.join("restored");
+        command(&restored, &["restore", backup.to_str().unwrap(), "--store", other.name()]).unwrap();
+        let refused = command(&restored, &["restore", backup.to_str().unwrap()]).unwrap_err();
+        assert!(refused.contains("store-exists"), "{refused}");
+        let mut second = Host::start(other, &restored, None).unwrap();
+        second.wait_ready().unwrap();
+        expected.check(&mut second.client().unwrap()).unwrap();
+        assert!(second.stop().unwrap().success());
+
+        // What the backed up host did afterwards is there too, and the whole of it moves to the other engine.
+        let verified = command(bench.data(), &["verify"]).unwrap();
+        assert_eq!(verified["audit"]["problem_count"], 0, "{verified}");
+        let copied = root.join("copied");
+        command(bench.data(), &["store", "copy", "--to", other.name(), copied.to_str().unwrap()]).unwrap();
+        let mut third = Host::start(other, &copied, None).unwrap();
+        third.wait_ready().unwrap();
+        later.check(&mut third.client().unwrap()).unwrap();
+        assert!(third.stop().unwrap().success());
+
+        // A backup that was altered says where.
+        let archive = backup.join("store.archive");
+        let mut bytes = fs::read(&archive).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&archive, bytes).unwrap();
+        for arguments in [["verify", backup.to_str().unwrap()], ["restore", backup.to_str().unwrap()]] {
+            let refused = command(&root.join("never"), &arguments).unwrap_err();
+            assert!(refused.contains("archive_damaged") && refused.contains("at byte"), "{refused}");
+        }
+    }
+}
+
+fn take(expected: &mut Expected, note: Note) {
+    match note {
+        Note::Sent(id) => expected.sent(id),
+        Note::Acknowledged(id) => expected.acknowledged(id),
     }
 }
 

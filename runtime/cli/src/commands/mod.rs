@@ -1,6 +1,7 @@
 //! One module per command. Each takes the arguments as parsed and talks to a host through [`Connection`].
 
 mod author;
+mod backup;
 mod dead_letter;
 mod demo;
 mod import;
@@ -37,6 +38,9 @@ async fn dispatch(arguments: Arguments, output: &Output) -> Result<()> {
         // Without a host.
         Command::Serve(serve) => serve::run(serve, &connection_arguments, output).await,
         Command::Demo(demo) => demo::run(demo, output).await,
+        Command::Restore(arguments) => backup::restore(&arguments, &connection_arguments, output),
+        Command::Verify(arguments) => backup::verify(&arguments, &connection_arguments, output),
+        Command::Store(command) => backup::store(command, &connection_arguments, output),
         Command::New(new) => author::new_plugin(new, output),
         Command::Build(build) => author::build(build, output),
         Command::Test(test) => author::test(test, output),
@@ -57,9 +61,13 @@ async fn with_host(command: Command, connection: &Connection, output: &Output) -
         Command::Secret(command) => secret::run(command, connection, output).await,
         Command::Token(command) => token::run(command, connection, output).await,
         Command::DeadLetter(command) => dead_letter::run(command, connection, output).await,
+        Command::Backup { destination } => backup::backup(&destination, connection, output).await,
         Command::Import(arguments) => import::run(arguments, connection, output).await,
         Command::Serve(_)
         | Command::Demo(_)
+        | Command::Restore(_)
+        | Command::Verify(_)
+        | Command::Store(_)
         | Command::New(_)
         | Command::Build(_)
         | Command::Test(_)

@@ -1,6 +1,8 @@
 //! `kontor serve`: runs a host until it is told to stop.
 
-use kontor_server::{EngineKind, HostOptions, LogFormat, init_telemetry};
+use std::time::Duration;
+
+use kontor_server::{BackupSchedule, EngineKind, HostOptions, LogFormat, init_telemetry};
 use serde_json::json;
 
 use crate::args::{ConnectionArguments, ServeArguments, StoreChoice};
@@ -17,6 +19,11 @@ pub(crate) async fn run(arguments: ServeArguments, connection: &ConnectionArgume
         options.store = engine_kind(choice);
     }
     options.store_cache_bytes = arguments.cache_mib << 20;
+    options.backups = arguments.backup_to.map(|directory| BackupSchedule {
+        directory,
+        every: Duration::from_secs(arguments.backup_every_hours * 60 * 60),
+        keep: arguments.backup_keep.max(1),
+    });
     options.dev_mode = arguments.dev;
     options.secure_cookies = arguments.secure_cookies;
     let host = connection::start(options).await?;

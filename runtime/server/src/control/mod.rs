@@ -1,6 +1,7 @@
 //! The control API under `/api/v1`: what an administrator's token may do.
 
 mod background;
+mod backups;
 mod body;
 mod health;
 mod merchants;
@@ -24,6 +25,7 @@ use crate::hosted;
 use crate::problem::Problem;
 use crate::state::State;
 
+pub(crate) use backups::start as start_backup;
 pub use openapi::openapi_json;
 
 /// All addresses of the host.
@@ -50,6 +52,7 @@ pub(crate) fn router(state: &Arc<State>) -> Router {
     let control = Router::new()
         .route("/merchants", get(merchants::list).post(merchants::create))
         .nest("/merchants/{merchant}", merchant)
+        .route("/backup", get(backups::show).post(backups::begin))
         .route("/packages", get(packages::list).post(packages::upload))
         .route("/packages/{digest}", get(packages::show))
         .route("/tokens", get(tokens::list_admin).post(tokens::create_admin))

@@ -8,7 +8,7 @@ use http::header::CONTENT_TYPE;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{background, health, merchants, packages, plugins, revisions, streams, tokens};
+use super::{background, backups, health, merchants, packages, plugins, revisions, streams, tokens};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -16,7 +16,7 @@ use super::{background, health, merchants, packages, plugins, revisions, streams
         license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT")),
     modifiers(&AdminToken),
     paths(
-        health::healthz, health::readyz, health::metrics,
+        health::healthz, health::readyz, health::metrics, backups::begin, backups::show,
         merchants::list, merchants::create, merchants::show,
         packages::list, packages::upload, packages::show,
         plugins::list, plugins::show, plugins::secrets, plugins::set_secret, plugins::unset_secret,

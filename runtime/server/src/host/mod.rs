@@ -4,6 +4,7 @@
 mod admin_token;
 mod error;
 mod running;
+mod upkeep;
 
 use std::fmt;
 use std::sync::Arc;
@@ -121,6 +122,8 @@ async fn assemble(options: &HostOptions, parts: HostParts, store: StoreHandle) -
         runner: parts.runner,
         environment: parts.environment,
         store,
+        data_dir: options.data_dir.clone(),
+        backup: std::sync::Mutex::new(None),
         packages: PackageStore::open(&options.data_dir, parts.reader).map_err(|e| StartError::Data(e.to_string()))?,
         logs,
         places: Places::new(options.invocations_max),
@@ -142,6 +145,7 @@ async fn assemble(options: &HostOptions, parts: HostParts, store: StoreHandle) -
     let ends = Ends { stopping: state.stopping.clone(), cut: CancellationToken::new() };
     let accepting = tokio::spawn(listener::accept(listener, app(&state), ends.clone(), connections.clone()));
     let pumps = start_pumps(&state);
+    tokio::spawn(upkeep::run(Arc::clone(&state), options.backups.clone()));
     tracing::info!(%address, data = %options.data_dir.display(), dev_mode = options.dev_mode, "the host serves");
     Ok(RunningHost {
         state,

@@ -61,6 +61,7 @@ macro_rules! run_for {
                 a_reopened_store_has_everything_and_goes_on,
                 a_closed_store_refuses,
                 an_export_holds_everything,
+                an_archive_of_a_busy_store_is_one_of_its_states,
             ]);
         }
     };
