@@ -88,6 +88,7 @@ impl Plan {
             read_pauses: *[0, 20, 200].get(random.random_range(0..3)).unwrap_or(&0),
             slow_commits: *[0, 50, 300].get(random.random_range(0..3)).unwrap_or(&0),
             slow_ms_max: 40,
+            lost_commits: 0,
         };
         let mut plan = Self {
             seed,
@@ -131,9 +132,8 @@ impl Plan {
             unknown_lost_ppm: share(20_000),
             crash_at_sync_ppm: share(1_500),
         };
-        if random.random_ratio(1, 12) {
-            // So many that losers queue, and in the end run alone.
-            self.store.conflict_ppm = 500_000;
+        if random.random_ratio(1, 8) {
+            self.tempo.lost_commits = random.random_range(200..=700);
         }
         self.remembered_changes = if random.random_ratio(1, 4) { 24 } else { 4_096 };
         self.market = match random.random_range(0..3) {

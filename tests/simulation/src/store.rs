@@ -25,6 +25,8 @@ pub(crate) struct Tempo {
     pub(crate) slow_commits: u32,
     /// How long that is at most.
     pub(crate) slow_ms_max: u64,
+    /// Of 1,000 commits so many lose although nothing that they read has changed: so many losses in a row that losers queue, and run alone.
+    pub(crate) lost_commits: u32,
 }
 
 /// What the rest of the run learns from the store.
@@ -52,6 +54,12 @@ impl Pace {
         if now {
             pause().await;
         }
+    }
+
+    /// Whether a commit is to lose.
+    fn loses(&self) -> bool {
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        self.tempo.lost_commits > 0 && random.random_ratio(self.tempo.lost_commits, 1_000)
     }
 
     async fn commit(&self) {
@@ -149,6 +157,11 @@ impl TxStore for SimStore {
     fn commit(&self, commit: Commit, durability: Durability) -> BoxFuture<'_, Result<Committed, CommitError>> {
         async move {
             self.pace.commit().await;
+            if self.pace.loses() {
+                // The last key read is not the revision's: a loss on that is taken for a switch.
+                let keys = commit.reads.points.into_iter().rev().take(1).collect();
+                return Err(CommitError::Conflict { keys });
+            }
             let writes = !commit.writes.is_empty() || !commit.stamped.is_empty();
             let result = self.inner.commit(commit, durability).await;
             if writes {

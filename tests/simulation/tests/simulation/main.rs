@@ -10,4 +10,5 @@
     reason = "a failed test panics"
 )]
 
+mod chain;
 mod seeds;
