@@ -39,7 +39,7 @@ impl Artefacts {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
         let target = target_directory()?;
         let kontor = match kontor {
-            Some(file) => file.to_owned(),
+            Some(file) => file.canonicalize().with_context(|| format!("there is no {}", file.display()))?,
             None => build_kontor(&root, &target)?,
         };
         say("building the plugins (the first time takes some minutes)");

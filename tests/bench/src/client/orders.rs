@@ -15,6 +15,10 @@ const DELIVERY: &str = r#"{"email":"ada@example.com","address":{"name":"Ada Exam
 #[derive(Deserialize)]
 struct Cart {
     id: String,
+}
+
+#[derive(Deserialize)]
+struct PricedCart {
     totals: Totals,
 }
 
@@ -58,7 +62,7 @@ async fn order(connection: &mut Connection, api: &str, sku: &str) -> Result<u64>
     let options: Vec<ShippingOption> = read(&ask(connection, "GET", &format!("{here}/shipping-options"), None).await?)?;
     let option = &options.first().context("no shipping option")?.id;
     let choice = format!(r#"{{"shipping_option":"{option}"}}"#);
-    let cart: Cart = read(&ask(connection, "PUT", &format!("{here}/shipping"), Some(&choice)).await?)?;
+    let cart: PricedCart = read(&ask(connection, "PUT", &format!("{here}/shipping"), Some(&choice)).await?)?;
     let total = cart.totals.total_minor;
     let payment = format!(r#"{{"payment":{{"method":"invoice","expected_total_minor":{total}}}}}"#);
     ask(connection, "POST", &format!("{here}/place"), Some(&payment)).await?;
