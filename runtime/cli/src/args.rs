@@ -106,7 +106,7 @@ pub(crate) struct ServeArguments {
     /// Where to listen. Port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:7700", value_name = "ADDRESS")]
     pub(crate) listen: SocketAddr,
-    /// Which engine keeps the data. Default: that of the store which is there, or sled.
+    /// Which engine keeps the data. Default: that of the store which is there, or fjall.
     #[arg(long, value_enum)]
     pub(crate) store: Option<StoreChoice>,
     /// Memory for the store's cache, in MiB.
@@ -152,7 +152,7 @@ pub(crate) struct DemoArguments {
     /// Keep the shop in this directory, and go on where it was left. Default: a new one each time.
     #[arg(long, value_name = "DIR")]
     pub(crate) keep: Option<PathBuf>,
-    /// Which engine keeps the data. Default: that of the store which is there, or sled.
+    /// Which engine keeps the data. Default: that of the store which is there, or fjall.
     #[arg(long, value_enum)]
     pub(crate) store: Option<StoreChoice>,
 }

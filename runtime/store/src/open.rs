@@ -19,10 +19,10 @@ use crate::sled_engine::SledEngine;
 /// Which engine keeps the bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EngineKind {
-    /// The embedded default: sled, in a directory.
-    #[default]
+    /// Embedded: sled, in a directory.
     Sled,
-    /// Embedded: fjall, in a directory.
+    /// The embedded default: fjall, in a directory.
+    #[default]
     Fjall,
     /// In memory: gone with the process.
     Memory,

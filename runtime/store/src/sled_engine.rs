@@ -1,4 +1,4 @@
-//! The embedded default engine: sled 0.34.7, used so that nothing acknowledged is lost at a power cut. sled as it comes does
+//! An embedded engine: sled 0.34.7, used so that little is lost at a power cut (ARCHITECTURE.md says what). sled as it comes does
 //! lose it; what this adapter does about that:
 //!
 //! - sled's `flush` never calls fsync: after it, our own handle of sled's file is synced (`sync`).

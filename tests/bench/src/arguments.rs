@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     pub(crate) list: bool,
 
     /// Engine of the durable store, as `kontor serve --store` knows it.
-    #[arg(long, default_value = "sled", value_name = "ENGINE")]
+    #[arg(long, default_value = "fjall", value_name = "ENGINE")]
     pub(crate) store: String,
 
     /// Where stores are made; must be on a disk, not in memory. Default: the target folder.
