@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::check::{Entry, Expected, MERCHANT};
-use crate::host::{Host, ledger};
+use crate::host::{Host, command, ledger};
 use crate::http::Client;
 use crate::power;
 use crate::shim::Disk;
@@ -85,6 +85,8 @@ pub struct Report {
     pub ended_at_start: u32,
     /// Transactions that were acknowledged, over all rounds.
     pub acknowledged: u64,
+    /// Backups that were complete when the host was killed, and sound.
+    pub backups_whole: u32,
     /// Writes and changes of names that power cuts took.
     pub writes_lost: u64,
     /// See `writes_lost`.
@@ -110,6 +112,7 @@ pub fn run(options: &Options, progress: &mut dyn FnMut(u32)) -> Result<Report> {
         rounds: 0,
         ended_at_start: 0,
         acknowledged: 0,
+        backups_whole: 0,
         writes_lost: 0,
         names_lost: 0,
         ready_ms_median: 0,
@@ -313,21 +316,23 @@ impl Place {
         let before = self.expected.acknowledged_entries();
         let looked = self.expected.set_up(&mut client, ledger()?).and_then(|()| self.expected.check(&mut client));
         looked.with_context(|| format!("the host said:\n{}", host.said()))?;
-        self.write_and_kill(&mut host, random)?;
+        report.backups_whole += self.write_and_kill(&mut host, random)?;
         report.acknowledged += self.expected.acknowledged_entries() - before;
         Ok(())
     }
 
     /// Clients write until a number of acknowledgements is reached; then the host is killed while they go on.
-    fn write_and_kill(&mut self, host: &mut Host, random: &mut ChaCha8Rng) -> Result<()> {
+    fn write_and_kill(&mut self, host: &mut Host, random: &mut ChaCha8Rng) -> Result<u32> {
         let wanted = random.random_range(0..60_u32);
         let lull = Duration::from_micros(random.random_range(0..4_000));
         let ids_per_client = 1_000;
         let first = self.expected.reserve_ids(CLIENTS * ids_per_client);
         let (sender, notes) = channel();
         let clients: Result<Vec<Client>> = (0..CLIENTS).map(|_| host.client()).collect();
-        let change = random.random_range(0..3);
+        let change = random.random_range(0..4);
         self.labels += 1;
+        let backup = self.root.join(format!("backup-{}", self.labels));
+        let backup_to = backup.clone();
         let (label, mut changed, mut admin) = (format!("label {}", self.labels), self.expected.clone(), host.client()?);
         std::thread::scope(|scope| {
             for (number, client) in (0_u64..).zip(clients?) {
@@ -341,6 +346,7 @@ impl Place {
                 let _ = match change {
                     0 => Ok(()),
                     1 => changed.configure(&mut admin, &label),
+                    2 => admin.post("/api/v1/backup", &json!({ "directory": backup_to })).map(|_| ()),
                     _ => ledger().and_then(|package| changed.install(&mut admin, package, &label)),
                 };
                 changed
@@ -369,10 +375,23 @@ impl Place {
             }
             let changed = administrator.join().map_err(|_| anyhow::anyhow!("the administrator panicked"))?;
             self.expected.take_revision(changed);
+            let whole = check_backup(&backup)?;
             anyhow::ensure!(acknowledged >= wanted, "the host stopped acknowledging:\n{}", host.said());
-            Ok(())
+            Ok(u32::from(whole))
         })
     }
+}
+
+/// A backup that was under way when the host was killed is whole, or it is none.
+fn check_backup(backup: &Path) -> Result<bool> {
+    let complete = backup.join("kontor-backup.json").exists();
+    if complete {
+        let arguments = ["verify", &backup.to_string_lossy()];
+        let verified = command(backup, &arguments).map_err(|error| anyhow::anyhow!("a complete backup: {error}"))?;
+        let problems = verified.pointer("/audit/problem_count").and_then(serde_json::Value::as_u64);
+        anyhow::ensure!(problems == Some(0), "a complete backup is not sound: {verified}");
+    }
+    Ok(complete)
 }
 
 /// Something that a client did.
