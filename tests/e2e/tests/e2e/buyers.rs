@@ -26,7 +26,7 @@ fn bought(result: &Result<Value, DemoError>) -> bool {
 
 /// Every fourth presses the button twice: both answers must be about one order.
 async fn place(shop: &Shop, buyer: usize, cart: (String, i64)) -> Result<Value, DemoError> {
-    if buyer % 4 != 0 {
+    if !buyer.is_multiple_of(4) {
         return shop.place(&cart).await;
     }
     let (first, second) = tokio::join!(shop.place(&cart), shop.place(&cart));
@@ -40,7 +40,7 @@ async fn place(shop: &Shop, buyer: usize, cart: (String, i64)) -> Result<Value, 
 /// Every fourth till sends its sale twice, because the network was slow.
 async fn buy_at_a_till(shop: &Shop, buyer: usize) -> Result<Value, DemoError> {
     let sale = format!("buyer-{buyer}");
-    if buyer % 4 != 0 {
+    if !buyer.is_multiple_of(4) {
         return shop.sell(&sale, &LAMP, 1).await;
     }
     let (first, second) = tokio::join!(shop.sell(&sale, &LAMP, 1), shop.sell(&sale, &LAMP, 1));

@@ -64,7 +64,7 @@ fn flood() -> Result<NoContent> {
 /// Commits as much as one invocation may write.
 fn scribble() -> Result<NoContent> {
     for number in 0..2_000 {
-        SCRIBBLES.put(&number, &"x".repeat(1_000))?;
+        SCRIBBLES.put(number, &"x".repeat(1_000))?;
     }
     Ok(NoContent)
 }

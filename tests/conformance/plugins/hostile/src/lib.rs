@@ -33,7 +33,7 @@ impl Plugin for Hostile {
 
     /// Never called: nothing that emits its event is allowed to commit.
     fn event(event: Event) -> Result<(), HandlerError> {
-        TRACES.put(&format!("event {}", event.key), &"was seen".to_owned())?;
+        TRACES.put(format!("event {}", event.key), &"was seen".to_owned())?;
         Ok(())
     }
 }
