@@ -98,7 +98,7 @@ fn goods_in_hand_are_sold_once_whatever_the_stock_says() {
     assert_eq!((kept, level(&host), orders(&host).len()), (receipt, (8, 8), 1));
 
     // The customer holds twenty, though the books know eight.
-    sell(&host, &sale("sale-0002", "in-hand", 20, 50_000)).expect(201);
+    sell(&host, &sale("sale-0002", "in_hand", 20, 50_000)).expect(201);
     assert_eq!(level(&host), (-12, -12));
     let movements: Value = host.get("inventory", "/v1/movements?sku=LAMP&location=bonn").expect(200).json();
     assert_eq!(movements["movements"][0]["reason"], "sale_pos");
