@@ -147,10 +147,14 @@ impl Committer {
     fn apply(&self, overlay: Overlay) -> Result<(), EngineError> {
         let batch = Batch { version: self.last, writes: overlay.into_iter().collect() };
         let _applying = lock(&self.shared.applying);
-        if let Some(changed) = lock(&self.shared.changed).as_mut() {
-            changed.extend(batch.writes.iter().map(|(key, _)| key.clone()));
+        // Noted only after it is applied: a live export that took the keys earlier would read what was there before, and never again.
+        let is_exported = lock(&self.shared.changed).is_some();
+        let keys = is_exported.then(|| batch.writes.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>());
+        let applied = self.shared.call(|engine| engine.apply(batch));
+        if let (Some(changed), Some(keys)) = (lock(&self.shared.changed).as_mut(), keys) {
+            changed.extend(keys);
         }
-        self.shared.call(|engine| engine.apply(batch))
+        applied
     }
 
     /// Validates one member and, when it holds, marks its keys and adds its writes to the group.
