@@ -60,7 +60,7 @@ fn hosts_on_fjall_survive_kill_9() {
     holds(Suite::Kill, Level::Host, EngineKind::Fjall);
 }
 
-/// sled loses a store now and then (ARCHITECTURE.md): it is no default for that. What must hold then is that the host says so: it
+/// This suite has seen sled lose a store (ARCHITECTURE.md): it is no default for that. What must hold then is that the host says so: it
 /// refuses the store as damaged, and never serves what is left of it.
 fn holds_or_is_refused(level: Level) {
     let report = suite(Suite::Power, level, EngineKind::Sled, ROUNDS, false);
