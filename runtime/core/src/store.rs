@@ -185,4 +185,10 @@ pub trait TxStore: Send + Sync + fmt::Debug {
     fn current_version(&self) -> Version;
     /// Resolves once a version newer than `version` is visible.
     fn wait_newer(&self, version: Version) -> BoxFuture<'_, Version>;
+    /// Whether the store knows, without looking the key up, that no commit after `version` has changed it: what was read at
+    /// `version` is then what a view that began since would read. `false` says nothing.
+    fn unchanged_since(&self, key: &[u8], version: Version) -> bool {
+        let _ = (key, version);
+        false
+    }
 }

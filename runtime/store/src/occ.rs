@@ -382,6 +382,10 @@ impl TxStore for OccStore {
     fn wait_newer(&self, version: Version) -> BoxFuture<'_, Version> {
         self.shared.wait_newer(version).boxed()
     }
+
+    fn unchanged_since(&self, key: &[u8], version: Version) -> bool {
+        self.shared.serving().is_ok() && lock(&self.shared.recent).unchanged_since(key, version)
+    }
 }
 
 /// Reads the engine's latest state; see [`crate::committer`] why that is safe.

@@ -116,6 +116,12 @@ impl Recent {
         found.into_result()
     }
 
+    /// Whether it is known that nothing newer than `version` changed `key`. A change is marked before it can be read, so what
+    /// was read at `version` still stands if this is true.
+    pub(crate) fn unchanged_since(&self, key: &[u8], version: Version) -> bool {
+        version >= self.floor && self.newest_by_key.get(key).is_none_or(|newest| *newest <= version)
+    }
+
     /// Compares a range with each newer change. True when enough conflicts were found.
     fn check_range_by_changes(&self, newer_from: usize, range: &KeyRange, found: &mut Found) -> bool {
         for change in self.changes.range(newer_from..) {
@@ -274,6 +280,9 @@ mod tests {
         assert_eq!(recent.floor(), 95);
         assert_eq!(recent.newest_by_key.len(), 6);
         assert_eq!(recent.check(94, &points(&["other"])), Err(Refusal::TooOld));
+        assert!(!recent.unchanged_since(b"other", 94), "what is not remembered is not known");
+        assert!(recent.unchanged_since(b"other", 95) && recent.unchanged_since(b"k96", 96));
+        assert!(!recent.unchanged_since(b"k96", 95) && !recent.unchanged_since(b"same", 99));
         assert_eq!(recent.check(0, &ReadSet::default()), Ok(()), "who read nothing cannot have read something old");
         assert_eq!(recent.check(95, &points(&["k95"])), Ok(()));
         assert!(recent.check(95, &points(&["k96"])).is_err());

@@ -183,4 +183,8 @@ impl TxStore for SimStore {
     fn wait_newer(&self, version: Version) -> BoxFuture<'_, Version> {
         self.inner.wait_newer(version)
     }
+
+    fn unchanged_since(&self, key: &[u8], version: Version) -> bool {
+        self.inner.unchanged_since(key, version)
+    }
 }

@@ -13,7 +13,7 @@ use crate::keys::{self, KeyBuilder, Space};
 use crate::lock::FairLock;
 use crate::overlay::Overlay;
 use crate::revision::{Revision, RevisionNumber};
-use crate::store::{Durability, ReadView, Value};
+use crate::store::{Durability, Key, ReadView, Value, Version};
 use crate::transaction::Secrets;
 
 /// Revisions kept in memory: the current one, and those that invocations in flight still use.
@@ -28,6 +28,10 @@ pub(super) struct MerchantState {
     /// Held while a revision is switched, so that two switches do not migrate at once.
     pub(super) switching: Arc<FairLock>,
     revisions: Mutex<BTreeMap<RevisionNumber, Arc<Revision>>>,
+    /// The current revision as last read, with the version of the view that it was read through. It stands as long as the store knows
+    /// of no later change: every request asks for it twice.
+    head: Mutex<Option<(Version, Arc<Revision>)>>,
+    head_key: Key,
     /// With the number of changes so far, so that what was loaded before a change is not kept after it.
     secrets: Mutex<(u64, Option<Arc<Secrets>>)>,
 }
@@ -35,6 +39,8 @@ pub(super) struct MerchantState {
 impl MerchantState {
     fn new(id: MerchantId) -> Self {
         Self {
+            head: Mutex::default(),
+            head_key: keys::revision_head(&id),
             id,
             alone: Arc::default(),
             switching: Arc::default(),
@@ -43,8 +49,19 @@ impl MerchantState {
         }
     }
 
-    pub(super) fn head_key(&self) -> Vec<u8> {
-        keys::revision_head(&self.id)
+    pub(super) fn head_key(&self) -> Key {
+        self.head_key.clone()
+    }
+
+    fn last_head(&self) -> Option<(Version, Arc<Revision>)> {
+        self.head.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn remember_head(&self, version: Version, revision: &Arc<Revision>) {
+        let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        if head.as_ref().is_none_or(|(known, _)| *known < version) {
+            *head = Some((version, revision.clone()));
+        }
     }
 
     fn known(&self, number: RevisionNumber) -> Option<Arc<Revision>> {
@@ -153,12 +170,21 @@ impl Machine {
 
     /// The current revision as `view` sees it.
     pub(super) async fn head(&self, state: &MerchantState, view: &dyn ReadView) -> Result<Arc<Revision>, Error> {
-        let number = match view.get(&state.head_key()).await? {
+        if let Some((version, revision)) = state.last_head()
+            && version <= view.version()
+            && self.parts.store.unchanged_since(&state.head_key, version)
+        {
+            return Ok(revision);
+        }
+        let number = match view.get(&state.head_key).await? {
             Some(bytes) => decode_head(&bytes)?,
             None => return Err(Error::MerchantUnknown(state.id.clone())),
         };
         let revision = state.revision(view, number).await?;
-        revision.ok_or_else(|| Error::RecordDamaged(format!("revision {number} of `{}` is missing", state.id)))
+        let revision =
+            revision.ok_or_else(|| Error::RecordDamaged(format!("revision {number} of `{}` is missing", state.id)))?;
+        state.remember_head(view.version(), &revision);
+        Ok(revision)
     }
 
     /// Puts every lane of the revision on the board, to be looked at once, and finds what was left running.

@@ -47,6 +47,8 @@ struct Dedupe {
 struct RequestTrigger {
     request: HttpRequest,
     mark: Key,
+    /// Whether an execution of this request was begun: only then can there be a mark, unless the client repeats a request.
+    opened: bool,
     dedupe: Option<Dedupe>,
     outside: Option<Arc<Exchanger>>,
 }
@@ -75,6 +77,7 @@ impl Machine {
         let mut trigger = RequestTrigger {
             request,
             mark: commit_mark(merchant, &context.invocation, now_ms),
+            opened: false,
             dedupe,
             outside: outside.clone(),
         };
@@ -176,7 +179,8 @@ impl Trigger for RequestTrigger {
                     None => Err(Error::IdempotencyResponseLost(dedupe.client_key.clone())),
                 };
             }
-            if overlay.get(&self.mark).await?.is_some() {
+            let repeated = std::mem::replace(&mut self.opened, true) || self.dedupe.is_some();
+            if repeated && overlay.get(&self.mark).await?.is_some() {
                 return Ok(Opened::Gone);
             }
             Ok(Opened::Execute(Call::Http(self.request.clone())))
