@@ -345,7 +345,7 @@ impl Executor for Engine {
         call: &'a Call,
         transaction: Box<Transaction>,
     ) -> BoxFuture<'a, Executed> {
-        let span = tracing::info_span!(
+        let span = tracing::debug_span!(
             "execution",
             merchant = transaction.merchant().as_str(),
             plugin = plugin.as_str(),

@@ -429,7 +429,7 @@ pub(crate) async fn call_service<'a>(
     let Some(callee) = plan.plugins.get(edge.provider) else {
         return Err(Stop::detached().into_error());
     };
-    let span = tracing::info_span!(
+    let span = tracing::debug_span!(
         "service_call",
         plugin = callee.id.as_str(),
         interface = import.interface.as_str(),
