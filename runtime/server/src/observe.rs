@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tracing::Instrument as _;
 
 use crate::problem::{Code, Problem};
-use crate::telemetry::trace_context;
+use crate::telemetry::{meters, trace_context};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id taken over from a client.
@@ -46,14 +46,9 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     let status = response.status();
     span.record("status", status.as_u16());
     let labels = response.extensions().get::<Labels>();
-    let merchant = labels.map_or_else(String::new, |l| l.merchant.clone());
-    let plugin = labels.map_or_else(String::new, |l| l.plugin.clone());
-    let class = labels.map_or("host", |l| l.class);
-    metrics::counter!("kontor_http_requests_total", "merchant" => merchant.clone(), "plugin" => plugin.clone(),
-        "class" => class, "status" => status.as_u16().to_string())
-    .increment(1);
-    metrics::histogram!("kontor_http_request_duration_seconds", "merchant" => merchant, "plugin" => plugin, "class" => class)
-        .record(elapsed.as_secs_f64());
+    let (merchant, plugin, class) =
+        labels.map_or(("", "", "host"), |labels| (labels.merchant.as_str(), labels.plugin.as_str(), labels.class));
+    meters::count_request(merchant, plugin, class, status.as_u16(), elapsed.as_secs_f64());
     let code = response.extensions().get::<Code>().map(|c| c.as_str());
     span.in_scope(|| {
         if status.is_server_error() {

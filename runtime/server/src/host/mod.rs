@@ -36,6 +36,8 @@ use crate::places::Places;
 use crate::runner::PluginRunner;
 use crate::state::State;
 use crate::telemetry::log_ring::LogRings;
+use crate::telemetry::meters::InvocationMeters;
+use crate::telemetry::metrics_page;
 use crate::telemetry::observer::HostObserver;
 use crate::tokens::Tokens;
 
@@ -106,7 +108,11 @@ impl Host {
 
 async fn assemble(options: &HostOptions, parts: HostParts, store: StoreHandle) -> Result<RunningHost, StartError> {
     let logs = Arc::new(LogRings::default());
-    let observer = HostObserver { logs: Arc::clone(&logs), environment: Arc::clone(&parts.environment) };
+    let observer = HostObserver {
+        logs: Arc::clone(&logs),
+        environment: Arc::clone(&parts.environment),
+        meters: InvocationMeters::default(),
+    };
     let machine = Machine::open(
         store.tx_store(),
         Arc::clone(&parts.runner).executor(),
@@ -207,7 +213,7 @@ async fn prepare_current(state: &Arc<State>) -> Result<(), StartError> {
 fn start_pumps(state: &Arc<State>) -> Pumps {
     let stop = CancellationToken::new();
     let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let tasks = (0..count)
+    let mut tasks: Vec<_> = (0..count)
         .map(|_| {
             let (state, stop) = (Arc::clone(state), stop.clone());
             tokio::spawn(async move {
@@ -219,6 +225,13 @@ fn start_pumps(state: &Arc<State>) -> Pumps {
             })
         })
         .collect();
+    let stopped = stop.clone();
+    tasks.push(tokio::spawn(async move {
+        tokio::select! {
+            () = stopped.cancelled() => {}
+            () = metrics_page::upkeep() => {}
+        }
+    }));
     Pumps { stop, tasks }
 }
 

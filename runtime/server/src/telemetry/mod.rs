@@ -1,6 +1,7 @@
 //! What the host tells about itself: log lines, metrics, traces, and the recent log lines of plugins.
 
 pub(crate) mod log_ring;
+pub(crate) mod meters;
 pub(crate) mod metrics_page;
 pub(crate) mod observer;
 mod otlp;

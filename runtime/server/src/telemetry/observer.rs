@@ -8,9 +8,10 @@ use kontor_core::ids::MerchantId;
 use kontor_core::observer::{DeadLetterReport, FetchReport, InvocationReport, LogLine as CoreLine, Observer};
 use kontor_core::revision::RevisionNumber;
 use kontor_core::transaction::LogLevel;
-use metrics::{counter, gauge, histogram};
+use metrics::{counter, gauge};
 
 use super::log_ring::LogRings;
+use super::meters::InvocationMeters;
 use crate::api::LogLine;
 
 /// See the module.
@@ -18,6 +19,7 @@ use crate::api::LogLine;
 pub(crate) struct HostObserver {
     pub(crate) logs: Arc<LogRings>,
     pub(crate) environment: Arc<dyn Environment>,
+    pub(crate) meters: InvocationMeters,
 }
 
 impl Observer for HostObserver {
@@ -39,29 +41,7 @@ impl Observer for HostObserver {
     }
 
     fn invocation(&self, report: &InvocationReport) {
-        let labels = [
-            ("merchant", report.merchant.to_string()),
-            ("plugin", report.plugin.to_string()),
-            ("kind", report.kind.as_str().to_owned()),
-        ];
-        let outcome = [("outcome", report.outcome.clone())];
-        let with_outcome: Vec<_> = labels.iter().cloned().chain(outcome).collect();
-        counter!("kontor_invocations_total", &with_outcome).increment(1);
-        #[expect(clippy::cast_precision_loss, reason = "a duration above 2^53 ms does not happen")]
-        histogram!("kontor_invocation_duration_seconds", &labels).record(report.duration_ms as f64 / 1000.0);
-        counter!("kontor_executions_total", &labels).increment(u64::from(report.executions));
-        counter!("kontor_conflicts_total", &labels).increment(u64::from(report.conflicts));
-        counter!("kontor_reexecutions_total", &labels).increment(u64::from(report.executions.saturating_sub(1)));
-        if report.exclusive {
-            counter!("kontor_exclusive_invocations_total", &labels).increment(1);
-        }
-        for (plugin, usage) in &report.usage {
-            let labels = [("merchant", report.merchant.to_string()), ("plugin", plugin.to_string())];
-            counter!("kontor_plugin_calls_total", &labels).increment(usage.calls);
-            counter!("kontor_fuel_total", &labels).increment(usage.fuel);
-            #[expect(clippy::cast_precision_loss, reason = "a guest's memory is far below 2^53 bytes")]
-            gauge!("kontor_plugin_memory_bytes", &labels).set(usage.memory_bytes as f64);
-        }
+        self.meters.count(report);
         tracing::debug!(
             merchant = %report.merchant, plugin = %report.plugin, invocation = %report.invocation, kind = report.kind.as_str(),
             revision = report.revision, outcome = %report.outcome, executions = report.executions, conflicts = report.conflicts,
