@@ -27,6 +27,8 @@ pub(crate) struct PlannedPlugin {
     pub(crate) prepared: Option<Arc<Prepared>>,
     /// As granted, capped.
     pub(crate) limits: PluginLimits,
+    /// The merchant's configuration, as JSON text: every instance asks for it.
+    pub(crate) config: String,
     /// Where its service imports lead, by their position in [`Prepared::services`].
     pub(crate) services: Vec<Target>,
 }
@@ -63,6 +65,7 @@ impl Plan {
                 digest: plugin.spec.digest.clone(),
                 prepared: code.clone(),
                 limits: plugin.spec.limits.capped(PLUGIN_LIMITS_MAX),
+                config: plugin.config.to_string(),
                 services: code
                     .iter()
                     .flat_map(|code| &code.services)

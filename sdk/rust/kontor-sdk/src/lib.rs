@@ -56,6 +56,12 @@
 //! The crate compiles for the machine's own target too, so that the rules of a plugin are tested by a plain `cargo test`. The
 //! functions that need a host panic there; run whole plugins with `kontor-testkit`.
 
+/// The allocator of plugins: as the standard library's, but it begins with the heap that `kontor build` gives every module, so that small
+/// calls never grow their memory.
+#[cfg(target_family = "wasm")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 #[doc(hidden)]
 pub mod bindings;
 pub mod clock;
