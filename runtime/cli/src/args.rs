@@ -36,6 +36,10 @@ pub(crate) struct ConnectionArguments {
     #[arg(long, global = true, env = "KONTOR_DATA_DIR", default_value = ".kontor/data", value_name = "DIR")]
     pub(crate) data_dir: PathBuf,
 
+    /// Where compiled plugins are kept between starts. Default: below --data-dir. Hosts of one user on one machine may share it.
+    #[arg(long, global = true, env = "KONTOR_CODE_CACHE", value_name = "DIR")]
+    pub(crate) code_cache: Option<PathBuf>,
+
     /// The merchant. Default: the only one there is.
     #[arg(long, short, global = true, env = "KONTOR_MERCHANT", value_name = "ID")]
     pub(crate) merchant: Option<String>,

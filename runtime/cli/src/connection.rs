@@ -53,6 +53,7 @@ impl Connection {
             output.say(format!("no host runs on {}; starting a new one there for this command", directory.display()));
         }
         let mut options = HostOptions::new(directory);
+        options.code_cache_dir = arguments.code_cache;
         options.dev_mode = true;
         let host = start(options).await?;
         let client = Client::new(&url_of(&host), &token(arguments.token)?)?;

@@ -11,6 +11,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
@@ -25,6 +26,8 @@ type HmacSha256 = Hmac<Sha256>;
 const MAGIC: &[u8; 8] = b"kontorc1";
 const MAC_BYTES: usize = 32;
 const KEY_BYTES: usize = 32;
+/// Entries kept: beyond, those go that were not used for longest. An entry has a few megabytes.
+const ENTRIES_MAX: usize = 200;
 
 /// A directory of compiled components.
 #[derive(Debug)]
@@ -88,6 +91,8 @@ impl Cache {
         match component {
             Some(component) => {
                 self.hits.fetch_add(1, Ordering::Relaxed);
+                // Only to know what was used lately.
+                let _ = File::options().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
                 Some(component)
             }
             None => {
@@ -102,7 +107,8 @@ impl Cache {
     /// Keeps the compiled component. A failure costs the next start a compilation and is logged.
     pub(crate) fn keep(&self, wasm: &[u8], component: &Component) {
         let name = self.name(wasm);
-        let kept = component.serialize().map_err(io::Error::other).and_then(|code| self.write(&name, &code));
+        let written = component.serialize().map_err(io::Error::other).and_then(|code| self.write(&name, &code));
+        let kept = written.and_then(|()| prune(&self.directory, ENTRIES_MAX));
         if let Err(error) = kept {
             tracing::warn!(entry = name, %error, "a compiled component cannot be cached");
         }
@@ -161,6 +167,34 @@ impl Cache {
         }
         written
     }
+}
+
+/// Removes the entries that were not used for longest, until there are `entries_max`.
+fn prune(directory: &Path, entries_max: usize) -> io::Result<()> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        // One that another host has just removed is gone as well.
+        if is_entry(&path)
+            && let Ok(modified) = fs::metadata(&path).and_then(|metadata| metadata.modified())
+        {
+            entries.push((modified, path));
+        }
+    }
+    entries.sort();
+    let surplus = entries.len().saturating_sub(entries_max);
+    for (_, path) in entries.into_iter().take(surplus) {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file is an entry, or the rest of one that was not finished.
+fn is_entry(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "cwasm" || extension == "tmp")
 }
 
 /// The key in the file at `path`. Made new when it is missing, cut short, or was open to others; then older entries do not verify and are
@@ -246,4 +280,30 @@ fn cpu_flags(sink: &mut impl Hasher) {
 #[cfg(not(target_arch = "x86_64"))]
 fn cpu_flags(_sink: &mut impl Hasher) {
     // What the compiler detected is part of wasmtime's own hash.
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_was_not_used_for_longest_is_removed_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, age_s: u64| {
+            let file = File::create(directory.path().join(name)).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 - age_s)).unwrap();
+        };
+        for (name, age_s) in
+            [("key", 9_000), ("old.cwasm", 800), ("a.cwasm.1.0.tmp", 700), ("b.cwasm", 2), ("c.cwasm", 1)]
+        {
+            file(name, age_s);
+        }
+        for (entries_max, left) in [(4, 5), (2, 3), (2, 3), (0, 1)] {
+            prune(directory.path(), entries_max).unwrap();
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), left, "{entries_max}");
+        }
+        assert!(directory.path().join("key").is_file(), "the key is no entry");
+    }
 }

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::BoxFuture;
 use kontor_core::effects::Environment;
+use rand::Rng as _;
+use uuid::Uuid;
 
 /// The operating system's clock and random numbers, tokio's timer.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,7 +32,8 @@ impl Environment for SystemEnvironment {
     }
 
     fn entropy(&self) -> [u8; 32] {
-        random_bytes()
+        // Seeded by the operating system and fit for secrets; a system call for every request would cost more than the rest of it.
+        rand::rng().random()
     }
 
     fn sleep(&self, duration_ms: u64) -> BoxFuture<'static, ()> {
@@ -64,6 +67,13 @@ impl Steady {
             half_ms => Self { now_ms: self.now_ms.saturating_add(half_ms), at: instant, ahead },
         }
     }
+}
+
+/// An id that nobody guesses and that sorts by time, for requests and invocations.
+pub(crate) fn time_ordered_id() -> Uuid {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let now_ms = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
+    uuid::Builder::from_unix_timestamp_millis(now_ms, &rand::rng().random()).into_uuid()
 }
 
 /// Random bytes of the operating system. It gives them or the machine is beyond help: then the process ends rather than to

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tracing::Instrument as _;
 
+use crate::environment::time_ordered_id;
 use crate::problem::{Code, Problem};
 use crate::telemetry::{meters, trace_context};
 
@@ -77,7 +78,7 @@ fn request_id(headers: &HeaderMap) -> String {
     let given = headers.get(REQUEST_ID).and_then(|v| v.to_str().ok());
     match given {
         Some(id) if is_harmless(id) => id.to_owned(),
-        _ => uuid::Uuid::now_v7().to_string(),
+        _ => time_ordered_id().to_string(),
     }
 }
 

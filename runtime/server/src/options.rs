@@ -17,6 +17,8 @@ pub struct HostOptions {
     pub store: EngineKind,
     /// Memory for the store's cache.
     pub store_cache_bytes: u64,
+    /// Where compiled plugins are kept between starts; default: below the data. Hosts of one user on one machine may share it.
+    pub code_cache_dir: Option<PathBuf>,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Accept packages that no trusted publisher signed.
@@ -42,6 +44,7 @@ impl HostOptions {
             store: kontor_store::engine_in(&store_dir(&data_dir)).unwrap_or_default(),
             store_cache_bytes: StoreOptions::CACHE_BYTES,
             data_dir,
+            code_cache_dir: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             dev_mode: false,
             trusted_keys: Vec::new(),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::api::PackageSignature;
+use crate::environment::time_ordered_id;
 use crate::install::accept_signature;
 use crate::packed::{PackageReader, Unpacked};
 use crate::problem::Problem;
@@ -117,7 +118,7 @@ impl PackageStore {
 /// Writes beside, syncs, renames, syncs the directory.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), PackageError> {
     let io = |source| PackageError::Io { action: "written", path: path.to_owned(), source };
-    let temporary = path.with_extension(format!("tmp-{}", uuid::Uuid::now_v7()));
+    let temporary = path.with_extension(format!("tmp-{}", time_ordered_id()));
     let written = (|| {
         let mut file = fs::File::create_new(&temporary)?;
         file.write_all(bytes)?;

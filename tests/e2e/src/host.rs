@@ -16,6 +16,11 @@ pub fn kontor() -> PathBuf {
     binary
 }
 
+/// All hosts of all runs share compiled code: only the first compiles it.
+fn code_cache() -> PathBuf {
+    kontor().ancestors().nth(2).unwrap().join("compiled")
+}
+
 /// A host that runs in a process of its own. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct Host {
@@ -103,6 +108,7 @@ fn command(data: &Path) -> Command {
         .env_remove("KONTOR_URL")
         .env_remove("KONTOR_TOKEN")
         .env_remove("KONTOR_MERCHANT")
+        .env("KONTOR_CODE_CACHE", code_cache())
         .arg("--data-dir")
         .arg(data);
     command

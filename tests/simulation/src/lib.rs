@@ -26,4 +26,5 @@ mod timeline;
 mod trace;
 
 pub use base::Base;
+pub use plan::Case;
 pub use run::{Failure, Report, run};

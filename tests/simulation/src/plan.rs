@@ -40,6 +40,21 @@ pub(crate) struct Network {
     pub(crate) doubled_requests: u32,
 }
 
+/// What to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Case {
+    /// Decides everything.
+    pub seed: u64,
+    /// Whether the whole crowd comes, whatever the seed says.
+    pub whole_crowd: bool,
+}
+
+impl From<u64> for Case {
+    fn from(seed: u64) -> Self {
+        Self { seed, whole_crowd: false }
+    }
+}
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -76,10 +91,12 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn draw(seed: u64) -> Self {
+    pub(crate) fn draw(case: Case) -> Self {
+        let Case { seed, whole_crowd } = case;
         let mut random = ChaCha8Rng::seed_from_u64(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5eed);
         let is_calm = seed.is_multiple_of(8);
-        let crowd = if seed.is_multiple_of(CROWD_EVERY) { CROWD } else { random.random_range(20..=32) };
+        let drawn = random.random_range(20..=32);
+        let crowd = if whole_crowd || seed.is_multiple_of(CROWD_EVERY) { CROWD } else { drawn };
         let third = crowd / 3;
         let buyers = [crowd - 2 * third, third, third];
         let rush_ms = *[200, 3_000, 60_000].get(random.random_range(0..3)).unwrap_or(&200);

@@ -17,7 +17,7 @@ use crate::host::{Ask, Host};
 use crate::market::Market;
 use crate::nemesis;
 use crate::people::{Ledger, Person};
-use crate::plan::Plan;
+use crate::plan::{Case, Plan};
 use crate::scheduler::{Kind, Scheduler};
 use crate::timeline::{Timeline, WorldClock};
 use crate::trace::Trace;
@@ -71,8 +71,8 @@ pub struct Report {
 /// A run in which something was wrong.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// The seed.
-    pub seed: u64,
+    /// What was run.
+    pub case: Case,
     /// What was wrong.
     pub what: String,
     /// What happened before, or all of it if it was asked for.
@@ -84,32 +84,34 @@ impl fmt::Display for Failure {
         for line in &self.trace {
             writeln!(f, "  {line}")?;
         }
-        writeln!(f, "seed {}: {}", self.seed, self.what)?;
+        let Case { seed, whole_crowd } = self.case;
+        let crowd = if whole_crowd { " --crowd" } else { "" };
+        writeln!(f, "seed {seed}{crowd}: {}", self.what)?;
+        let next = seed + 1;
         write!(
             f,
-            "again, with all that happens: cargo run --bin kontor-simulate -- --seeds {0}..{1} --trace",
-            self.seed,
-            self.seed + 1
+            "again, with all that happens: cargo run --bin kontor-simulate -- --seeds {seed}..{next}{crowd} --trace"
         )
     }
 }
 
-/// Runs a seed.
+/// Runs a seed, or one with the whole crowd.
 ///
 /// # Errors
 ///
 /// What was wrong, and what led to it.
-pub fn run(base: &Arc<Base>, seed: u64, keep_trace: bool) -> Result<Report, Failure> {
+pub fn run(base: &Arc<Base>, case: impl Into<Case>, keep_trace: bool) -> Result<Report, Failure> {
+    let case = case.into();
     // The engine's time-outs are the host's last resort against the real clock; here it stands still.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.unwrap_or_else(|error| panic!("a runtime: {error}"));
     let _entered = runtime.enter();
     let trace = Arc::new(Trace::new(keep_trace));
-    run_traced(base, seed, &trace).map_err(|what| Failure { seed, what, trace: trace.lines() })
+    run_traced(base, case, &trace).map_err(|what| Failure { case, what, trace: trace.lines() })
 }
 
-fn run_traced(base: &Arc<Base>, seed: u64, trace: &Arc<Trace>) -> Result<Report, String> {
-    let plan = Plan::draw(seed);
+fn run_traced(base: &Arc<Base>, case: Case, trace: &Arc<Trace>) -> Result<Report, String> {
+    let (plan, seed) = (Plan::draw(case), case.seed);
     let begun_ms = base.now_ms;
     let timeline = Timeline::new(begun_ms, seed ^ 0x0074_696d_6531);
     trace.note(begun_ms, format_args!("{plan:?}"));

@@ -9,7 +9,7 @@ use kontor_server::{HostOptions, RunningHost};
 
 use super::author;
 use super::serve::{engine_kind, stop_signal};
-use crate::args::DemoArguments;
+use crate::args::{ConnectionArguments, DemoArguments};
 use crate::connection::{self, RunningNote};
 use crate::failure::{Failure, Result};
 use crate::output::Output;
@@ -18,7 +18,12 @@ use crate::output::Output;
 const SECONDS_HEADLESS: u64 = 20;
 const SECONDS_WITH_A_PERSON: u64 = 60;
 
-pub(crate) async fn run(arguments: DemoArguments, output: &Output) -> Result<()> {
+/// The demo's data is thrown away in the end; what was compiled for it need not be.
+fn code_cache_beside_the_binary() -> Option<PathBuf> {
+    Some(std::env::current_exe().ok()?.ancestors().nth(2)?.join("compiled"))
+}
+
+pub(crate) async fn run(arguments: DemoArguments, connection: &ConnectionArguments, output: &Output) -> Result<()> {
     let root = source_tree()?;
     let plugins = plugin_directories(&root)?;
     let files = author::build_directories(&plugins, output)?;
@@ -31,6 +36,7 @@ pub(crate) async fn run(arguments: DemoArguments, output: &Output) -> Result<()>
 
     let (directory, _temporary) = data_directory(&arguments)?;
     let mut options = HostOptions::new(&directory);
+    options.code_cache_dir = connection.code_cache.clone().or_else(code_cache_beside_the_binary);
     options.listen = arguments.listen;
     if let Some(choice) = arguments.store {
         options.store = engine_kind(choice);

@@ -37,7 +37,7 @@ async fn dispatch(arguments: Arguments, output: &Output) -> Result<()> {
     match arguments.command {
         // Without a host.
         Command::Serve(serve) => serve::run(serve, &connection_arguments, output).await,
-        Command::Demo(demo) => demo::run(demo, output).await,
+        Command::Demo(demo) => demo::run(demo, &connection_arguments, output).await,
         Command::Restore(arguments) => backup::restore(&arguments, &connection_arguments, output),
         Command::Verify(arguments) => backup::verify(&arguments, &connection_arguments, output),
         Command::Store(command) => backup::store(command, &connection_arguments, output),

@@ -14,6 +14,7 @@ pub(crate) async fn run(arguments: ServeArguments, connection: &ConnectionArgume
     let format = if arguments.log_json { LogFormat::Json } else { LogFormat::Human };
     let _telemetry = init_telemetry(format, None).map_err(|error| Failure::new("telemetry", error.to_string()))?;
     let mut options = HostOptions::new(&connection.data_dir);
+    options.code_cache_dir.clone_from(&connection.code_cache);
     options.listen = arguments.listen;
     if let Some(choice) = arguments.store {
         options.store = engine_kind(choice);

@@ -67,13 +67,13 @@ pub struct HostParts {
 pub struct Host;
 
 impl Host {
-    /// Starts a host: the real engine with its compile cache in the data directory, signed packages, the real outside world.
+    /// Starts a host: the real engine with its compile cache, signed packages, the real outside world.
     pub async fn start(options: HostOptions) -> Result<RunningHost, StartError> {
         make_data_dir(&options)?;
         let pool = PoolOptions::default();
         let capacity = u64::from(pool.instances);
-        let engine_options =
-            EngineOptions { cache_dir: Some(options.data_dir.join("compiled")), pool, ..EngineOptions::default() };
+        let cache_dir = options.code_cache_dir.clone().unwrap_or_else(|| options.data_dir.join("compiled"));
+        let engine_options = EngineOptions { cache_dir: Some(cache_dir), pool, ..EngineOptions::default() };
         let engine = match tokio::task::spawn_blocking(move || Engine::new(engine_options)).await {
             Ok(engine) => engine.map_err(|e| StartError::Engine(e.to_string()))?,
             Err(panic) => return Err(StartError::Engine(format!("setting up the engine broke off: {panic}"))),

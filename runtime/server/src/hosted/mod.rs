@@ -24,6 +24,7 @@ use kontor_core::revision::RouteAuth;
 use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
+use crate::environment::time_ordered_id;
 use crate::limits::{BODY_READ_TIMEOUT, IDEMPOTENCY_KEY_BYTES_MAX, INVOCATION_TIMEOUT};
 use crate::listener::PeerAddress;
 use crate::observe::Labels;
@@ -207,7 +208,7 @@ fn context(
     };
     let invocation = match &idempotency {
         Some(key) => InvocationId::new(&format!("req/{}/{key}", address.plugin)),
-        None => InvocationId::new(&format!("req/{}", uuid::Uuid::now_v7())),
+        None => InvocationId::new(&format!("req/{}", time_ordered_id())),
     };
     Ok(RequestContext {
         invocation,

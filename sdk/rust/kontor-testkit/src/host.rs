@@ -38,7 +38,10 @@ fn shared_engine() -> &'static Arc<Engine> {
     static ENGINE: OnceLock<Arc<Engine>> = OnceLock::new();
     ENGINE.get_or_init(|| {
         let pool = PoolOptions { instances: 200, ..PoolOptions::default() };
-        let options = EngineOptions { pool, ..EngineOptions::default() };
+        // Tests lie in `target/debug/deps`: what one run compiled the next finds in `target/compiled`.
+        let exe = std::env::current_exe().ok();
+        let cache_dir = exe.as_deref().and_then(|exe| exe.ancestors().nth(3)).map(|target| target.join("compiled"));
+        let options = EngineOptions { pool, cache_dir, ..EngineOptions::default() };
         Arc::new(Engine::new(options).unwrap_or_else(|error| panic!("the engine cannot be set up: {error}")))
     })
 }

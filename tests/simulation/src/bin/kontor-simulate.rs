@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
-use kontor_simulation::{Base, run};
+use kontor_simulation::{Base, Case, run};
 
 /// Seeded simulation of the host with the real plugins.
 #[derive(Debug, Parser)]
@@ -18,6 +18,9 @@ struct Options {
     /// The seeds: FROM..TO, without TO.
     #[arg(long, value_parser = seeds)]
     seeds: Range<u64>,
+    /// 200 buyers in every run, not in one of 64.
+    #[arg(long)]
+    crowd: bool,
     /// Runs at once.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -53,7 +56,7 @@ fn main() -> ExitCode {
                     if seed >= options.seeds.end {
                         return;
                     }
-                    match run(&base, seed, options.trace) {
+                    match run(&base, Case { seed, whole_crowd: options.crowd }, options.trace) {
                         Ok(report) => {
                             if options.trace {
                                 println!("{}", report.trace.join("\n"));
