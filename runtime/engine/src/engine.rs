@@ -14,6 +14,7 @@ use kontor_core::ids::PluginId;
 use kontor_core::limits::PLUGIN_LIMITS_MAX;
 use kontor_core::revision::{PluginSpec, Revision};
 use kontor_core::transaction::Transaction;
+use tokio::sync::Semaphore;
 use tracing::Instrument;
 use wasmtime::component::{Component, HasSelf, Linker};
 
@@ -26,6 +27,7 @@ use crate::options::{self, EngineOptions};
 use crate::plan::Plan;
 use crate::prepared::{self, Prepared};
 use crate::stop;
+use crate::turns::paced;
 
 /// Runs plugins. One per process: its pool of instances is shared by all merchants.
 ///
@@ -38,6 +40,7 @@ pub struct Engine {
     prepared: RwLock<HashMap<String, Arc<Prepared>>>,
     plans: Mutex<Plans>,
     counters: Counters,
+    turns: Option<Arc<Semaphore>>,
 }
 
 /// Plans by the address of their revision. The weak reference keeps the address from being used again while the entry exists.
@@ -123,6 +126,7 @@ impl Engine {
             prepared: RwLock::default(),
             plans: Mutex::default(),
             counters: Counters::default(),
+            turns: options.long_executions_max.map(|most| Arc::new(Semaphore::new(most.max(1)))),
         })
     }
 
@@ -262,6 +266,23 @@ impl Engine {
                 usage: Vec::new(),
             };
         };
+        let pace = plan.plugins.get(position).and_then(|planned| planned.prepared.clone());
+        let work = self.run_at(position, revision, plan, plugin, call, transaction);
+        match (&self.turns, pace) {
+            (Some(turns), Some(prepared)) => paced(turns, &prepared.pace, work).await,
+            _ => work.await,
+        }
+    }
+
+    async fn run_at(
+        &self,
+        position: usize,
+        revision: Arc<Revision>,
+        plan: Arc<Plan>,
+        plugin: &PluginId,
+        call: &Call,
+        transaction: Box<Transaction>,
+    ) -> Executed {
         let timeout_ms =
             plan.plugins.get(position).map_or(PLUGIN_LIMITS_MAX.timeout_ms, |planned| planned.limits.timeout_ms);
         // Declared first, so dropped last: whatever becomes of the future below, the context ends up here.

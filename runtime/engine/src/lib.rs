@@ -25,6 +25,7 @@ mod options;
 mod plan;
 mod prepared;
 mod stop;
+mod turns;
 mod types;
 
 pub use engine::{Engine, EngineStats};

@@ -30,8 +30,8 @@ pub(crate) const MEMORIES_PER_COMPONENT_MAX: u32 = 2;
 /// Tables of one component instance.
 pub(crate) const TABLES_PER_COMPONENT_MAX: u32 = 4;
 
-/// Fuel after which a guest lets other tasks run: about a millisecond.
-pub(crate) const FUEL_YIELD_INTERVAL: u64 = 1_000_000;
+/// Fuel after which a guest lets other tasks run: about a quarter of a millisecond.
+pub(crate) const FUEL_YIELD_INTERVAL: u64 = 250_000;
 /// What a guest may hand to the host in one call, in bytes of host memory: a response body of 8 MiB fits twice, and so does a
 /// service call's list of a thousand records (a value of reflection takes some 40 bytes).
 pub(crate) const HOSTCALL_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -13,13 +13,15 @@ pub struct EngineOptions {
     pub cache_dir: Option<PathBuf>,
     /// Size of the instance pool.
     pub pool: PoolOptions,
+    /// How many long executions may be on a processor at once; quick ones are not counted. `None`: as many as there are threads.
+    pub long_executions_max: Option<usize>,
     /// Whether Cranelift optimises. Off compiles faster; for tests of compilation only.
     pub optimise: bool,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { cache_dir: None, pool: PoolOptions::default(), optimise: true }
+        Self { cache_dir: None, pool: PoolOptions::default(), long_executions_max: None, optimise: true }
     }
 }
 

@@ -12,6 +12,7 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 use crate::bindings::{event_handler, handler_types, http_handler, job_handler, lifecycle};
 use crate::error::PrepareError;
 use crate::execution::{self, Guest};
+use crate::turns::Pace;
 use crate::types;
 
 /// What the host gives, by interface.
@@ -34,6 +35,8 @@ pub struct Prepared {
     pub(crate) services: Vec<ServiceImport>,
     /// Service interfaces that it provides.
     pub(crate) provided: Vec<ServiceExport>,
+    /// How long its executions take.
+    pub(crate) pace: Pace,
 }
 
 impl fmt::Debug for Prepared {
@@ -129,6 +132,7 @@ pub(crate) fn prepare(
         provided: exports.provided()?,
         instance_pre,
         services,
+        pace: Pace::default(),
     })
 }
 

@@ -73,7 +73,10 @@ impl Host {
         let pool = PoolOptions::default();
         let capacity = u64::from(pool.instances);
         let cache_dir = options.code_cache_dir.clone().unwrap_or_else(|| options.data_dir.join("compiled"));
-        let engine_options = EngineOptions { cache_dir: Some(cache_dir), pool, ..EngineOptions::default() };
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let long_executions_max = Some(processors.saturating_sub(1).max(1));
+        let engine_options =
+            EngineOptions { cache_dir: Some(cache_dir), pool, long_executions_max, ..EngineOptions::default() };
         let engine = match tokio::task::spawn_blocking(move || Engine::new(engine_options)).await {
             Ok(engine) => engine.map_err(|e| StartError::Engine(e.to_string()))?,
             Err(panic) => return Err(StartError::Engine(format!("setting up the engine broke off: {panic}"))),
