@@ -295,10 +295,9 @@ impl OccStore {
     }
 
     /// Whether all that was read is as it was at the version that survives a power cut: others' commits since then are none of its
-    /// business. What was learnt of counters is not kept by key, so it does not count.
+    /// business.
     fn rests_on_what_is_durable(&self, commit: &Commit) -> bool {
-        commit.reads.counters.is_empty()
-            && lock(&self.shared.recent).check(self.shared.durable(), &commit.reads).is_ok()
+        lock(&self.shared.recent).check(self.shared.durable(), &commit.reads).is_ok()
     }
 
     /// A transaction that only read needs no place in the queue: it is placed at its view's version.

@@ -4,11 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use kontor_core::store::{
-    Commit, CommitError, Durability, Key, KeyRange, Scanned, StoreError, TxStore, Value, Version,
+    Commit, CommitError, Durability, Key, KeyRange, ReadSet, Scanned, StoreError, TxStore, Value, Version,
 };
 use kontor_store::{Batch, Engine, EngineError, EngineStats, FaultPlan, MemoryEngine, OccStore, StoreHandle, Visit};
 
-use crate::subject::{commit, commit_as, faulty, get, over, points, put, range, scan, wait, write};
+use crate::subject::{commit, commit_as, faulty, get, over, points, put, range, ranges, scan, wait, write};
 
 const ALWAYS: u32 = 1_000_000;
 
@@ -121,6 +121,29 @@ fn what_a_durable_reader_saw_survives() {
             commit(&store, read).unwrap();
             assert_eq!(get(&over(Arc::new(engine.crash()), threaded), "k").unwrap(), "seen");
         }
+    }
+}
+
+/// A durable reader waits for a sync if what it read is not durable yet, by key or by range, and for nobody else's commit.
+#[test]
+fn a_durable_reader_waits_for_what_it_read_and_no_more() {
+    let (_, store) = faulty(FaultPlan::default(), false);
+    commit(&store, Commit { writes: vec![put("a", "1"), put("m", "1")], ..Commit::default() }).unwrap();
+    let mut syncs = store.stats().syncs;
+    for (reads, waits) in [
+        (points(&["m"]), true),
+        (points(&["a", "m"]), true),
+        (ranges(vec![range("l", Some(b"n"))]), true),
+        (points(&["a"]), false),
+        (ranges(vec![range("a", Some(b"m"))]), false),
+        (ReadSet::default(), false),
+    ] {
+        commit_as(&store, Commit { writes: vec![put("m", "2")], ..Commit::default() }, Durability::Visible).unwrap();
+        let view_version = wait(store.begin()).unwrap().version();
+        let read = Commit { view_version, reads: reads.clone(), ..Commit::default() };
+        commit(&store, read).unwrap();
+        assert_eq!(store.stats().syncs > syncs, waits, "{reads:?}");
+        syncs = store.stats().syncs;
     }
 }
 
