@@ -177,10 +177,14 @@ fn summary_text(summary: &Summary, report: &Path) -> String {
         .collect();
     let mut text = table(&["CLASS", "ROWS", "UNITS", "AMOUNT"], &rows);
     text.push_str(&format!("\n\n{} rows, every one in a class", grouped(summary.rows)));
-    text.push_str(&format!(
-        "\nsum of quantity x price: {} {}; booked: {}",
-        summary.amount, summary.currency, summary.booked
-    ));
+    // A file of levels or of names has nothing to add up.
+    let has_amounts = summary.classes.iter().any(|class| class.amount.contains(|c: char| ('1'..='9').contains(&c)));
+    if has_amounts {
+        text.push_str(&format!(
+            "\nsum of quantity x price: {} {}; booked: {}",
+            summary.amount, summary.currency, summary.booked
+        ));
+    }
     for (name, count) in &summary.counts {
         text.push_str(&format!("\n{}: {}", name.replace('_', " "), grouped(*count)));
     }
