@@ -72,6 +72,8 @@ impl HostClient {
         // Fails only when one is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
+            // Shorter than the host waits for a head: no request is sent into a connection that it is closing.
+            .pool_idle_timeout(Duration::from_secs(5))
             .timeout(TIMEOUT)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
