@@ -1,7 +1,7 @@
 //! The compile cache: compiled components on disk, by content.
 //!
 //! wasmtime believes a precompiled file blindly: a flipped byte is accepted and runs. So an entry carries a MAC with a key that
-//! only this host has, the directory is the owner's alone, and an entry is read into memory once, verified there, and
+//! only the hosts of this directory have, the directory is the owner's alone, and an entry is read into memory once, verified there, and
 //! loaded from those same bytes. Whatever is wrong with an entry (cut short, altered, of another machine or build), it is removed
 //! and compiled again; the cache is never a reason to fail after it was opened.
 
