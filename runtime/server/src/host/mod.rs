@@ -73,8 +73,7 @@ impl Host {
         let pool = PoolOptions::default();
         let capacity = u64::from(pool.instances);
         let cache_dir = options.code_cache_dir.clone().unwrap_or_else(|| options.data_dir.join("compiled"));
-        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let long_executions_max = Some(processors.saturating_sub(1).max(1));
+        let long_executions_max = Some(processors().saturating_sub(1).max(1));
         let engine_options =
             EngineOptions { cache_dir: Some(cache_dir), pool, long_executions_max, ..EngineOptions::default() };
         let engine = match tokio::task::spawn_blocking(move || Engine::new(engine_options)).await {
@@ -213,10 +212,13 @@ async fn prepare_current(state: &Arc<State>) -> Result<(), StartError> {
     Ok(())
 }
 
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 fn start_pumps(state: &Arc<State>) -> Pumps {
     let stop = CancellationToken::new();
-    let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut tasks: Vec<_> = (0..count)
+    let mut tasks: Vec<_> = (0..processors())
         .map(|_| {
             let (state, stop) = (Arc::clone(state), stop.clone());
             tokio::spawn(async move {
