@@ -63,14 +63,18 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
 
 /// What a panic of a handler becomes. The text of the panic goes to the log only.
 pub(crate) fn panicked(panic: Box<dyn Any + Send + 'static>) -> http::Response<Body> {
-    let text = panic
+    tracing::error!(panic = panic_text(panic.as_ref()), "a handler panicked");
+    Problem::new(Code::Internal, "The request broke off inside the host. The log has more under this request's id.")
+        .into_response()
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no message");
-    tracing::error!(panic = text, "a handler panicked");
-    Problem::new(Code::Internal, "The request broke off inside the host. The log has more under this request's id.")
-        .into_response()
+        .unwrap_or("no message")
 }
 
 /// The client's id if it is harmless, else a new one.

@@ -20,8 +20,13 @@ mod shop;
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 
 use crate::arguments::{Arguments, Role};
+
+/// The allocator of `kontor`, for the sandbox that is measured in this process, and for the baselines.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

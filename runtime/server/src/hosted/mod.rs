@@ -2,6 +2,7 @@
 //! invocation, and its answer goes back.
 
 mod auth;
+mod finishing;
 mod headers;
 mod index;
 mod sign_in;
@@ -27,11 +28,12 @@ use tracing::Instrument as _;
 use crate::environment::time_ordered_id;
 use crate::limits::{BODY_READ_TIMEOUT, IDEMPOTENCY_KEY_BYTES_MAX, INVOCATION_TIMEOUT};
 use crate::listener::PeerAddress;
-use crate::observe::Labels;
+use crate::observe::{Labels, panic_text};
 use crate::problem::{Code, Problem};
 use crate::routing::{Matched, match_route};
 use crate::state::{State, shorten};
 use auth::Admission;
+use finishing::Finishing;
 
 pub(crate) use auth::bearer;
 pub(crate) use index::root;
@@ -249,7 +251,7 @@ enum Outcome {
     Failed(Box<Problem>),
 }
 
-/// Runs the invocation on a task of its own: a client that goes away does not break it off half-way, and a panic stays inside.
+/// Runs the invocation to its end: a client that goes away does not break it off half-way, and a panic stays inside.
 async fn invoke(
     state: &Arc<State>,
     address: &Address,
@@ -258,9 +260,9 @@ async fn invoke(
 ) -> Result<Answer, Outcome> {
     let (machine, merchant, plugin) = (Arc::clone(&state.machine), address.merchant.clone(), address.plugin.clone());
     let work = async move { machine.request(&merchant, &plugin, call, context).await };
-    let task = state.invocations.spawn(work.in_current_span());
+    let work = Finishing::new(&state.invocations, work.in_current_span());
     let failed = |problem: Problem| Outcome::Failed(Box::new(problem));
-    match tokio::time::timeout(INVOCATION_TIMEOUT, task).await {
+    match tokio::time::timeout(INVOCATION_TIMEOUT, work).await {
         Ok(Ok(Ok(answer))) => Ok(answer),
         Ok(Ok(Err(Error::RevisionChanged { .. }))) => Err(Outcome::Again),
         Ok(Ok(Err(error))) => Err(failed(
@@ -269,7 +271,7 @@ async fn invoke(
                 .map_or_else(Problem::from, |_| Problem::new(Code::Internal, "An error was lost.")),
         )),
         Ok(Err(panic)) => {
-            tracing::error!(%panic, plugin = %address.plugin, "an invocation panicked");
+            tracing::error!(panic = panic_text(panic.as_ref()), plugin = %address.plugin, "an invocation panicked");
             Err(failed(Problem::new(Code::Internal, "The invocation broke off; nothing of it remains.")))
         }
         Err(_) => Err(failed(Problem::new(

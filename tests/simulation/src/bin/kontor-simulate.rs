@@ -10,6 +10,11 @@ use std::time::Instant;
 
 use clap::Parser;
 use kontor_simulation::{Base, Case, run};
+use mimalloc::MiMalloc;
+
+/// The allocator of `kontor`.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Seeded simulation of the host with the real plugins.
 #[derive(Debug, Parser)]

@@ -12,3 +12,7 @@
 
 mod chain;
 mod seeds;
+
+/// The allocator of `kontor`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
