@@ -15,11 +15,13 @@ use tokio_util::task::task_tracker::TrackedFuture;
 
 /// What a panic left.
 type Panic = Box<dyn Any + Send>;
+/// Counted until its end, with its panics inside.
+type Work<F> = TrackedFuture<CatchUnwind<AssertUnwindSafe<F>>>;
 
 /// See the module. A panic of the work stays inside and is its result.
 pub(super) struct Finishing<F: Future<Output: Send> + Send + 'static> {
     /// None once it ended.
-    work: Option<Pin<Box<TrackedFuture<CatchUnwind<AssertUnwindSafe<F>>>>>>,
+    work: Option<Pin<Box<Work<F>>>>,
 }
 
 impl<F: Future<Output: Send> + Send + 'static> Finishing<F> {
