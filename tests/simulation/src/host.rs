@@ -403,7 +403,7 @@ impl Host {
     }
 
     /// Whether the network repeats requests at times.
-    fn may_double(&self) -> bool {
+    pub(crate) fn may_double(&self) -> bool {
         self.network.get().doubled_requests > 0
     }
 

@@ -299,8 +299,11 @@ impl Person {
                 .collect();
             let now_ms = self.host.timeline.now_ms();
             let begun = self.ledger.borrow_mut().history.invoke(self.number, now_ms, operations);
-            // The network may repeat what is asked once, too.
-            let ask = Ask::post("witness", "/transactions", json!(asked)).key(format!("append-{}-{turn}", self.number));
+            let mut ask = Ask::post("witness", "/transactions", json!(asked));
+            // The network may repeat what is asked once, too. Where nobody does, the machine alone must not do it twice.
+            if insists || self.host.may_double() {
+                ask = ask.key(format!("append-{}-{turn}", self.number));
+            }
             let said = match insists {
                 true => Some(self.host.insist(&ask).await?),
                 false => self.host.ask(&ask).await,

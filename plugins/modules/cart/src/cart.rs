@@ -155,6 +155,18 @@ impl Known {
         self.variants.as_ref()?.get(sku)
     }
 
+    /// Without a catalogue everything is for sale.
+    fn check_for_sale(&self, sku: &str) -> Result<(), Error> {
+        if self.variants.is_none() {
+            return Ok(());
+        }
+        match self.variant(sku) {
+            None => Err(Error::NotFound(format!("SKU `{sku}`"))),
+            Some(variant) if variant.for_sale => Ok(()),
+            Some(_) => Err(not_for_sale(sku)),
+        }
+    }
+
     /// Without a catalogue, and for what left it, a SKU is its own title.
     fn title(&self, sku: &str) -> String {
         self.variant(sku).map_or_else(|| sku.to_owned(), |variant| variant.title.clone())
@@ -262,42 +274,49 @@ pub(crate) fn add_line(world: &impl World, id: &str, sku: &str, quantity: i64) -
     check_text("sku", sku, 64)?;
     check_quantity(quantity, 1)?;
     let mut cart = open(world, id)?;
-    check_for_sale(world, sku)?;
-    let there = cart.lines.iter().find(|line| line.sku == sku).map_or(0, |line| line.quantity);
-    let wanted = there.saturating_add(quantity);
-    check_quantity(wanted, 1)?;
-    check_offer(world, &cart.channel, sku, wanted)?;
     let full = cart.lines.len() >= LINES_MAX;
-    match cart.lines.iter_mut().find(|line| line.sku == sku) {
-        Some(line) => line.quantity = wanted,
+    let wanted = match cart.lines.iter_mut().find(|line| line.sku == sku) {
+        Some(line) => {
+            line.quantity = line.quantity.saturating_add(quantity);
+            line.quantity
+        }
         None if full => {
             return Err(Error::Invalid(format!("sku: the cart has {LINES_MAX} lines already, the most there can be")));
         }
         None => {
-            cart.lines.push(Line { id: cart.next_line.to_string(), sku: sku.into(), quantity: wanted });
+            cart.lines.push(Line { id: cart.next_line.to_string(), sku: sku.into(), quantity });
             cart.next_line = cart.next_line.saturating_add(1);
+            quantity
         }
-    }
-    Known::read(world, save(world, cart)?)?.priced(world)
+    };
+    // The catalogue is asked once, for the check and for the view.
+    let mut known = Known::read(world, cart)?;
+    known.check_for_sale(sku)?;
+    check_quantity(wanted, 1)?;
+    check_offer(world, &known.cart.channel, sku, wanted)?;
+    known.cart = save(world, known.cart)?;
+    known.priced(world)
 }
 
 /// Sets a line's quantity; 0 removes it.
 pub(crate) fn set_line(world: &impl World, id: &str, line_id: &str, quantity: i64) -> Result<View, Error> {
     check_quantity(quantity, 0)?;
     let mut cart = open(world, id)?;
-    let channel = cart.channel.clone();
     let line = cart
         .lines
         .iter_mut()
         .find(|line| line.id == line_id)
         .ok_or_else(|| Error::NotFound(format!("the cart has no line `{line_id}`")))?;
-    if quantity > line.quantity {
-        check_for_sale(world, &line.sku)?;
-        check_offer(world, &channel, &line.sku, quantity)?;
-    }
+    let grown = (quantity > line.quantity).then(|| line.sku.clone());
     line.quantity = quantity;
     cart.lines.retain(|line| line.quantity > 0);
-    Ok(Known::read(world, save(world, cart)?)?.shown(world))
+    let mut known = Known::read(world, cart)?;
+    if let Some(sku) = grown {
+        known.check_for_sale(&sku)?;
+        check_offer(world, &known.cart.channel, &sku, quantity)?;
+    }
+    known.cart = save(world, known.cart)?;
+    Ok(known.shown(world))
 }
 
 /// Sets who buys and where it goes. Tax falls due there.
@@ -402,17 +421,6 @@ fn check_complete(known: &Known) -> Result<(), Error> {
 
 fn not_for_sale(sku: &str) -> Error {
     Error::Invalid(format!("sku: `{sku}` is not for sale; take it out of the cart"))
-}
-
-fn check_for_sale(world: &impl World, sku: &str) -> Result<(), Error> {
-    match world.variants(&[sku.to_owned()])? {
-        None => Ok(()),
-        Some(variants) => match variants.get(sku) {
-            None => Err(Error::NotFound(format!("SKU `{sku}`"))),
-            Some(variant) if variant.for_sale => Ok(()),
-            Some(_) => Err(not_for_sale(sku)),
-        },
-    }
 }
 
 fn check_quantity(quantity: i64, least: i64) -> Result<(), Error> {
