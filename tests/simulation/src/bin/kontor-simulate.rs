@@ -40,6 +40,9 @@ struct Options {
     history: Option<PathBuf>,
 }
 
+/// A line is written for so many seeds that are done.
+const TOLD_EVERY: u64 = 500;
+
 fn seeds(text: &str) -> Result<Range<u64>, String> {
     let number = |text: &str| text.parse::<u64>().map_err(|error| format!("`{text}`: {error}"));
     match text.split_once("..") {
@@ -51,7 +54,8 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
 fn main() -> ExitCode {
     let options = Options::parse();
     let base = Base::new();
-    let (next, failed) = (AtomicU64::new(options.seeds.start), Mutex::new(Vec::new()));
+    let (next, done, failed) = (AtomicU64::new(options.seeds.start), AtomicU64::new(0), Mutex::new(Vec::new()));
+    let count = options.seeds.end.saturating_sub(options.seeds.start);
     let begun = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..options.threads.max(1) {
@@ -81,12 +85,16 @@ fn main() -> ExitCode {
                             failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(seed);
                         }
                     }
+                    let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+                    if done.is_multiple_of(TOLD_EVERY) {
+                        eprintln!("{done} of {count} seeds");
+                    }
                 }
             });
         }
     });
     let failed = failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let (count, seconds) = (options.seeds.end.saturating_sub(options.seeds.start), begun.elapsed().as_secs_f64());
+    let seconds = begun.elapsed().as_secs_f64();
     eprintln!("{count} seeds in {seconds:.1} s, {} failed: {failed:?}", failed.len());
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
