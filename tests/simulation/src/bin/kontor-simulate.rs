@@ -16,6 +16,9 @@ use mimalloc::MiMalloc;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
+/// After so many seeds a line says how many are done.
+const TOLD_EVERY: u64 = 500;
+
 /// Seeded simulation of the host with the real plugins.
 #[derive(Debug, Parser)]
 #[command(name = "kontor-simulate")]
@@ -39,9 +42,6 @@ struct Options {
     #[arg(long)]
     history: Option<PathBuf>,
 }
-
-/// A line is written for so many seeds that are done.
-const TOLD_EVERY: u64 = 500;
 
 fn seeds(text: &str) -> Result<Range<u64>, String> {
     let number = |text: &str| text.parse::<u64>().map_err(|error| format!("`{text}`: {error}"));
