@@ -21,6 +21,7 @@ mod secrets;
 mod usage;
 mod validation;
 mod work;
+mod write_rate;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -119,6 +119,18 @@ pub struct Commit {
     pub stamped: Vec<StampedPut>,
 }
 
+impl Commit {
+    /// Roughly what it adds to a batch: bytes of keys and values.
+    pub fn written_bytes(&self) -> usize {
+        let writes = self.writes.iter().map(|(key, write)| match write {
+            Write::Put(value) => key.len() + value.len(),
+            Write::Delete | Write::Add { .. } => key.len() + 8,
+        });
+        let stamped = self.stamped.iter().map(|put| put.prefix.len() + put.suffix.len() + put.value.len());
+        writes.chain(stamped).sum()
+    }
+}
+
 /// A commit that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Committed {

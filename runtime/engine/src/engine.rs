@@ -269,7 +269,10 @@ impl Engine {
         let pace = plan.plugins.get(position).and_then(|planned| planned.prepared.clone());
         let work = self.run_at(position, revision, plan, plugin, call, transaction);
         match (&self.turns, pace) {
-            (Some(turns), Some(prepared)) => paced(turns, &prepared.pace, work).await,
+            (Some(turns), Some(prepared)) => {
+                let broke = |executed: &Executed| matches!(executed.result, Err(ExecutionError::Stopped { .. }));
+                paced(turns, &prepared.pace, work, broke).await
+            }
             _ => work.await,
         }
     }

@@ -16,6 +16,9 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 /// Time on a processor after which an execution is long, and mean of a plugin's executions from which on it begins as one.
 const QUICK: Duration = Duration::from_millis(2);
 
+/// What an execution that broke counts for at least: one alone does not make its plugin a long one, a second soon after it does.
+const BROKEN: Duration = Duration::from_millis(6);
+
 type Turn = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>;
 
 /// What a plugin's executions took of late, microseconds: a mean in which older ones count less and less.
@@ -35,8 +38,14 @@ impl Pace {
     }
 }
 
-/// Runs `work`, slice by slice in turn with other long ones as soon as it is one itself.
-pub(crate) async fn paced<T>(turns: &Arc<Semaphore>, pace: &Pace, work: impl Future<Output = T>) -> T {
+/// Runs `work`, slice by slice in turn with other long ones as soon as it is one itself. What `broke` counts as long, however soon it
+/// did: a plugin that does so again and again is not served on every thread at once.
+pub(crate) async fn paced<T>(
+    turns: &Arc<Semaphore>,
+    pace: &Pace,
+    work: impl Future<Output = T>,
+    broke: impl FnOnce(&T) -> bool,
+) -> T {
     let mut work = pin!(work);
     let (mut spent, begins_long) = (Duration::ZERO, pace.is_long());
     let mut turn: Option<Turn> = None;
@@ -60,7 +69,7 @@ pub(crate) async fn paced<T>(turns: &Arc<Semaphore>, pace: &Pace, work: impl Fut
         polled
     })
     .await;
-    pace.note(spent);
+    pace.note(if broke(&result) { spent.max(BROKEN) } else { spent });
     result
 }
 
@@ -83,9 +92,9 @@ mod tests {
         let (turns, order) = (Arc::new(Semaphore::new(1)), std::sync::Mutex::default());
         let (long, quick) = (Pace::default(), Pace::default());
         let held = Arc::clone(&turns).try_acquire_owned().unwrap();
-        assert_eq!(paced(&turns, &quick, async { 7 }).await, 7);
-        let mut first = pin!(paced(&turns, &long, slices(1, &order)));
-        let mut second = pin!(paced(&turns, &long, slices(2, &order)));
+        assert_eq!(paced(&turns, &quick, async { 7 }, |_| false).await, 7);
+        let mut first = pin!(paced(&turns, &long, slices(1, &order), |()| false));
+        let mut second = pin!(paced(&turns, &long, slices(2, &order), |()| false));
         // Nobody is long before the first slice; from then on both wait for the turn that is taken.
         for _ in 0..3 {
             assert!(futures_util::poll!(first.as_mut()).is_pending());
@@ -97,6 +106,19 @@ mod tests {
         assert_eq!(*order.lock().unwrap(), [1, 2, 1, 2, 1, 2]);
         assert!(long.is_long() && !quick.is_long());
         assert_eq!(turns.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_breaks_again_and_again_waits_for_a_turn_however_soon_it_breaks() {
+        let (turns, pace) = (Arc::new(Semaphore::new(1)), Pace::default());
+        for broken in 0..10 {
+            assert_eq!(pace.is_long(), broken > 1, "after {broken}");
+            paced(&turns, &pace, async {}, |()| true).await;
+        }
+        for _ in 0..10 {
+            paced(&turns, &pace, async {}, |()| false).await;
+        }
+        assert!(!pace.is_long());
     }
 
     #[test]

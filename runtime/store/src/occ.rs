@@ -20,7 +20,6 @@ use futures_util::future::BoxFuture;
 use kontor_core::keys::successor;
 use kontor_core::store::{
     Commit, CommitError, Committed, Durability, Key, KeyRange, ReadView, Scanned, StoreError, TxStore, Value, Version,
-    Write,
 };
 
 use crate::committer::{Committer, Pending, refuse_injected, refused, validate};
@@ -473,7 +472,7 @@ impl Gathered {
         while let Some(request) = next.take() {
             match request {
                 Request::Commit(pending) => {
-                    gathered.bytes += commit_bytes(&pending.commit);
+                    gathered.bytes += pending.commit.written_bytes();
                     gathered.group.push(pending);
                 }
                 Request::Sync(version, reply) => gathered.syncs.push((version, reply)),
@@ -503,14 +502,4 @@ impl Gathered {
         let _ = reply.send(committer.sync());
         false
     }
-}
-
-/// Roughly what a commit adds to a batch.
-fn commit_bytes(commit: &Commit) -> usize {
-    let writes = commit.writes.iter().map(|(key, write)| match write {
-        Write::Put(value) => key.len() + value.len(),
-        Write::Delete | Write::Add { .. } => key.len() + 8,
-    });
-    let stamped = commit.stamped.iter().map(|put| put.prefix.len() + put.suffix.len() + put.value.len());
-    writes.chain(stamped).sum()
 }

@@ -348,8 +348,13 @@ impl Machine {
             },
             None => None,
         };
-        let committed = self.parts.store.commit(finished.overlay.into_commit(), invocation.durability).await;
+        let commit = finished.overlay.into_commit();
+        let bytes = commit.written_bytes();
+        let committed = self.parts.store.commit(commit, invocation.durability).await;
         drop(share);
+        if bytes > 0 && matches!(committed, Ok(_) | Err(CommitError::OutcomeUnknown(_))) {
+            invocation.merchant.write_rates.wrote(&invocation.plugin, bytes, self.parts.environment.now_ms());
+        }
         match committed {
             Ok(_) => {
                 for line in &finished.logs {

@@ -174,6 +174,10 @@ impl Machine {
         {
             // The whole name waits: all its jobs take from this budget.
             item.revisit_ms = now_ms.saturating_add(wait_ms);
+            if item.marker_ms.is_none() {
+                // Nothing in the store leads to what was left running.
+                self.board.leave_own(item.lane.clone(), slot.clone(), item.revisit_ms);
+            }
             return Ok(WorkOutcome::Postponed);
         }
         let claim = self.claim_slot(&place, item.marker_ms, now_ms).await;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Machine;
 use super::host_transaction::transact;
 use super::work::{Lane, LaneKind};
+use super::write_rate::WriteRates;
 use crate::codec::{decode, encode};
 use crate::error::Error;
 use crate::ids::{MerchantId, PluginId};
@@ -34,6 +35,7 @@ pub(super) struct MerchantState {
     head_key: Key,
     /// With the number of changes so far, so that what was loaded before a change is not kept after it.
     secrets: Mutex<(u64, Option<Arc<Secrets>>)>,
+    pub(super) write_rates: WriteRates,
 }
 
 impl MerchantState {
@@ -46,6 +48,7 @@ impl MerchantState {
             switching: Arc::default(),
             revisions: Mutex::default(),
             secrets: Mutex::default(),
+            write_rates: WriteRates::default(),
         }
     }
 

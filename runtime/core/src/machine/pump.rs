@@ -37,6 +37,11 @@ impl Machine {
                 self.board.put_back(&lane, 0);
                 continue;
             }
+            let write_wait_ms = self.write_wait_ms(&lane, now_ms).await;
+            if write_wait_ms > 0 {
+                self.board.put_back(&lane, now_ms.saturating_add(write_wait_ms));
+                continue;
+            }
             let room = (limit - items.len()).min(PER_LANE_MAX);
             let found = match &lane.kind {
                 LaneKind::Deliveries(plugin) => self.find_deliveries(view.as_ref(), &lane, plugin, now_ms, room).await,

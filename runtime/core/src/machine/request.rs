@@ -65,6 +65,7 @@ impl Machine {
         context: RequestContext,
     ) -> Result<Answer, Error> {
         let state = self.merchant(merchant).await?;
+        let _turn = self.wait_to_write(&state, plugin).await?;
         let now_ms = self.parts.environment.now_ms();
         let dedupe = match &context.idempotency {
             Some(key) => Some(self.dedupe(merchant, plugin, &request, &context.actor, key, now_ms)?),

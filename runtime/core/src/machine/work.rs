@@ -24,6 +24,16 @@ pub(crate) enum LaneKind {
     Housekeeping,
 }
 
+impl LaneKind {
+    /// Whose work it is; housekeeping is nobody's.
+    pub(crate) fn plugin(&self) -> Option<&PluginId> {
+        match self {
+            Self::Deliveries(plugin) | Self::Jobs(plugin, _) | Self::Schedule(plugin, _) => Some(plugin),
+            Self::Housekeeping => None,
+        }
+    }
+}
+
 /// Work of one kind for one merchant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Lane {

@@ -18,3 +18,4 @@ mod jobs;
 mod requests;
 mod revisions;
 mod transactions;
+mod write_rates;
