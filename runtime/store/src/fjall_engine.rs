@@ -36,8 +36,9 @@ const KEY_BYTES_MAX: usize = 1_024;
 const VALUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// All journals together: what is read again at most when a store is opened after a crash.
 const JOURNALS_BYTES_MAX: u64 = 128 * 1024 * 1024;
-/// Flushes and compactions at a time. They compete with requests for the processors.
-const WORKERS: usize = 2;
+/// Flushes and compactions at a time. They compete with requests for the processors; and with more than one, fjall's first worker, which
+/// never compacts, passes what is to be compacted round in a circle, without pause, for as long as the others are busy.
+const WORKERS: usize = 1;
 /// Share of the cache's size that is written to memory before it goes to a table, and its bounds.
 const MEMTABLE_SHARE: u64 = 8;
 const MEMTABLE_BYTES_MIN: u64 = 256 * 1024;
