@@ -74,7 +74,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         return Ok(());
     }
     if cfg!(debug_assertions) {
-        bail!("a debug build measures nothing worth knowing: cargo run --release -p kontor-bench");
+        bail!("a debug build measures nothing worth knowing: cargo run --release --bin kontor-bench");
     }
     let wanted =
         |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| name.contains(only.as_str()));
