@@ -67,8 +67,9 @@ fn target_directory() -> Result<PathBuf> {
 fn build_kontor(root: &Path, target: &Path) -> Result<PathBuf> {
     say("building the command kontor (the first time takes some minutes)");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // Without a package: chosen by its own, it would resolve other features, and the engine be compiled a second time.
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "--package", "kontor-cli", "--bin", "kontor", "--target-dir"])
+        .args(["build", "--quiet", "--release", "--bin", "kontor", "--target-dir"])
         .arg(target)
         .current_dir(root)
         .status()
