@@ -67,13 +67,17 @@ fn target_directory() -> Result<PathBuf> {
 fn build_kontor(root: &Path, target: &Path) -> Result<PathBuf> {
     say("building the command kontor (the first time takes some minutes)");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
     // Without a package: chosen by its own, it would resolve other features, and the engine be compiled a second time.
-    let status = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "--bin", "kontor", "--target-dir"])
-        .arg(target)
-        .current_dir(root)
-        .status()
-        .context("cannot run cargo")?;
+    command.args(["build", "--quiet", "--release", "--bin", "kontor", "--target-dir"]).arg(target).current_dir(root);
+    // What `cargo run` says of this package, some build scripts take for a change of theirs.
+    for (name, _) in std::env::vars_os() {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes()))
+        {
+            command.env_remove(name);
+        }
+    }
+    let status = command.status().context("cannot run cargo")?;
     if !status.success() {
         bail!("the command kontor does not build");
     }
