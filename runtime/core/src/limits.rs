@@ -58,10 +58,10 @@ pub const BUDGET_WAIT_MS_MAX: u64 = 2_000;
 pub const BACKOFF_MS_MAX: u64 = 60 * 60 * 1000;
 /// Longest time a handler may ask to be left alone: a week; longer belongs into a due time.
 pub const RETRY_AFTER_MS_MAX: u64 = 7 * 24 * 60 * 60 * 1000;
-/// Bytes that invocations which begin with one plugin may commit in a second: several times what the import of a catalogue writes.
-pub const WRITE_BYTES_PER_SECOND: u64 = 16 * 1024 * 1024;
-/// Bytes that they may commit at once before that counts: the largest commit there is.
-pub const WRITE_BURST_BYTES: u64 = 32 * 1024 * 1024;
+/// Bytes that invocations which begin with one plugin may commit in a second: more than the import of a catalogue writes.
+pub const WRITE_BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
+/// Bytes that they may commit at once before that counts: two of the largest commits there are.
+pub const WRITE_BURST_BYTES: u64 = 64 * 1024 * 1024;
 /// Requests that wait for a plugin that is over its rate of writing; more are refused.
 pub const WRITE_QUEUE_MAX: usize = 64;
 /// Largest response kept for an idempotency key: pages and documents fit, downloads do not.
