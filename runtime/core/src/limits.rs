@@ -58,7 +58,7 @@ pub const BUDGET_WAIT_MS_MAX: u64 = 2_000;
 pub const BACKOFF_MS_MAX: u64 = 60 * 60 * 1000;
 /// Longest time a handler may ask to be left alone: a week; longer belongs into a due time.
 pub const RETRY_AFTER_MS_MAX: u64 = 7 * 24 * 60 * 60 * 1000;
-/// Bytes that invocations which begin with one plugin may commit in a second: more than the import of a catalogue writes.
+/// Bytes that invocations which begin with one plugin may commit in a second: more than a large import writes.
 pub const WRITE_BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
 /// Bytes that they may commit at once before that counts: two of the largest commits there are.
 pub const WRITE_BURST_BYTES: u64 = 64 * 1024 * 1024;
