@@ -53,6 +53,12 @@ pub(crate) fn run(records: u32) -> Result<()> {
         let mut out = std::io::stdout();
         writeln!(out, "{}", listener.local_addr()?)?;
         out.flush()?;
+        // As the host does. Without it an answer to a pipelined request waits for the client's delayed acknowledgement of the one
+        // before.
+        let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
+            // A connection that is gone already fails when it is read.
+            let _gone = stream.set_nodelay(true);
+        });
         axum::serve(listener, app).await?;
         Ok(())
     })
