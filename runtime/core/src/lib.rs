@@ -18,6 +18,7 @@ pub mod machine;
 pub mod observer;
 mod overlay;
 mod queueing;
+mod recording;
 pub mod records;
 pub mod revision;
 pub mod store;

@@ -64,6 +64,8 @@ pub const WRITE_BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
 pub const WRITE_BURST_BYTES: u64 = 64 * 1024 * 1024;
 /// Requests that wait for a plugin that is over its rate of writing; more are refused.
 pub const WRITE_QUEUE_MAX: usize = 64;
+/// Keys and ranges that an answer may depend on to be given again without being worked out: checking more costs as much as a short call.
+pub const RECORDED_READS_MAX: usize = 64;
 /// Largest response kept for an idempotency key: pages and documents fit, downloads do not.
 pub const IDEMPOTENCY_RESPONSE_BYTES_MAX: usize = 1024 * 1024;
 /// Longest idempotency key, as is customary.

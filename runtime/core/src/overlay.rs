@@ -11,8 +11,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::keys::successor;
+use crate::recording::{Recording, RecordingMark};
 use crate::store::{
-    Commit, CounterPredicate, Key, KeyRange, ReadSet, ReadView, Scanned, StampedPut, StoreError, Value, Write,
+    Commit, CounterPredicate, Key, KeyRange, ReadSet, ReadView, Scanned, StampedPut, StoreError, Value, Version, Write,
 };
 
 /// Entries asked of the store at a time: bounds what one page can hold in memory.
@@ -59,6 +60,7 @@ pub(crate) struct Overlay {
     counters: BTreeMap<Key, Counter>,
     stamped: Vec<StampedPut>,
     undo: Vec<Undo>,
+    recording: Recording,
 }
 
 impl fmt::Debug for Overlay {
@@ -97,6 +99,7 @@ impl Overlay {
             counters: BTreeMap::new(),
             stamped: Vec::new(),
             undo: Vec::new(),
+            recording: Recording::default(),
         }
     }
 
@@ -109,15 +112,21 @@ impl Overlay {
 
     pub(crate) async fn get(&mut self, key: &[u8]) -> Result<Option<Value>, StoreError> {
         if let Some(own) = self.writes.get(key) {
+            self.recording.own();
             return Ok(own.clone());
         }
-        self.points.insert(key.to_vec());
+        self.depend_on(key.to_vec());
         self.view.get(key).await
     }
 
     pub(crate) async fn get_many(&mut self, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError> {
         let foreign: Vec<Key> = keys.iter().filter(|key| !self.writes.contains_key(*key)).cloned().collect();
-        self.points.extend(foreign.iter().cloned());
+        if foreign.len() < keys.len() {
+            self.recording.own();
+        }
+        for key in &foreign {
+            self.depend_on(key.clone());
+        }
         let mut found = if foreign.is_empty() { Vec::new() } else { self.view.get_many(&foreign).await? }.into_iter();
         Ok(keys
             .iter()
@@ -163,7 +172,10 @@ impl Overlay {
             Some((last, _)) if found.more || found.too_large => split_at(range, reverse, Some(last)).0,
             _ => range.clone(),
         };
-        self.ranges.insert((covered.start, covered.end));
+        if self.writes_in(&covered) {
+            self.recording.own();
+        }
+        self.depend_on_range(covered);
         Ok(found)
     }
 
@@ -181,7 +193,51 @@ impl Overlay {
 
     /// Makes the transaction depend on `key` without reading it here.
     pub(crate) fn depend_on(&mut self, key: Key) {
+        self.recording.point(&key);
         self.points.insert(key);
+    }
+
+    fn depend_on_range(&mut self, range: KeyRange) {
+        self.recording.range(&range);
+        self.ranges.insert((range.start, range.end));
+    }
+
+    fn writes_in(&self, range: &KeyRange) -> bool {
+        !is_empty(range)
+            && self.writes.range(range.start.clone()..).next().is_some_and(|(key, _)| contains_below(range, key))
+    }
+
+    // ---- reads that are remembered with what was made of them ----
+
+    /// Begins to write down what is read. Recordings may lie within one another.
+    pub(crate) fn begin_recording(&mut self) -> RecordingMark {
+        self.recording.begin()
+    }
+
+    /// What was read since the mark; none if the transaction's own writes were seen, if a counter's bounds were, or if it is too much.
+    pub(crate) fn end_recording(&mut self, mark: RecordingMark) -> Option<ReadSet> {
+        self.recording.end(mark)
+    }
+
+    /// Whether `reads`, as they were at `version`, are what this transaction would read now: the version for which that is known.
+    pub(crate) fn holds(&self, reads: &ReadSet, version: Version) -> Option<Version> {
+        let own = |key: &Key| {
+            self.writes.contains_key(key) || self.counters.get(key).is_some_and(|counter| counter.pending != 0)
+        };
+        if reads.points.iter().any(own) || reads.ranges.iter().any(|range| self.writes_in(range)) {
+            return None;
+        }
+        self.view.unchanged_since(reads, version)
+    }
+
+    /// Makes the transaction depend on `reads` as if it had read them.
+    pub(crate) fn rely_on(&mut self, reads: &ReadSet) {
+        for key in &reads.points {
+            self.depend_on(key.clone());
+        }
+        for range in &reads.ranges {
+            self.depend_on_range(range.clone());
+        }
     }
 
     // ---- writes ----
@@ -195,12 +251,14 @@ impl Overlay {
     }
 
     fn write(&mut self, key: Key, value: Option<Value>) {
+        self.recording.own();
         let previous = self.writes.insert(key.clone(), value);
         self.undo.push(Undo::Write { key, previous });
     }
 
     /// Adds a record keyed by the commit.
     pub(crate) fn put_stamped(&mut self, record: StampedPut) {
+        self.recording.own();
         self.stamped.push(record);
         self.undo.push(Undo::Stamped);
     }
@@ -224,6 +282,7 @@ impl Overlay {
         min: Option<i64>,
         max: Option<i64>,
     ) -> Result<Addition, StoreError> {
+        self.recording.own();
         let counter = self.counter(key).await?;
         let previous = counter.pending;
         let total = previous + i128::from(delta);
@@ -249,12 +308,18 @@ impl Overlay {
     }
 
     pub(crate) async fn counter_get(&mut self, key: &[u8]) -> Result<i64, StoreError> {
-        self.points.insert(key.to_vec());
+        self.depend_on(key.to_vec());
         let counter = self.counter(key).await?;
-        Ok(clamp(i128::from(counter.base) + counter.pending))
+        let (base, pending) = (counter.base, counter.pending);
+        if pending != 0 {
+            self.recording.own();
+        }
+        Ok(clamp(i128::from(base) + pending))
     }
 
     pub(crate) async fn counter_at_least(&mut self, key: &[u8], threshold: i64) -> Result<bool, StoreError> {
+        // The answer holds for a range of values, which whoever is given it again would have to depend on.
+        self.recording.own();
         let counter = self.counter(key).await?;
         let needed = i128::from(threshold) - counter.pending;
         let reached = i128::from(counter.base) >= needed;

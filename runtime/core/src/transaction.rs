@@ -4,7 +4,10 @@
 
 mod fetch;
 mod queues;
+mod recall;
 mod tables;
+
+pub use recall::{OpenRecording, Reliance};
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use tracing::Instrument;
 use wasmtime::component::{Component, HasSelf, Linker};
 
+use crate::answers::Answers;
 use crate::bindings::Plugin;
 use crate::bounds;
 use crate::cache::Cache;
@@ -41,6 +42,7 @@ pub struct Engine {
     plans: Mutex<Plans>,
     counters: Counters,
     turns: Option<Arc<Semaphore>>,
+    answers: Option<Arc<Answers>>,
 }
 
 /// Plans by the address of their revision. The weak reference keeps the address from being used again while the entry exists.
@@ -91,6 +93,10 @@ pub struct EngineStats {
     pub pooling: bool,
     /// Component instances alive, if they come from a pool.
     pub live_instances: u64,
+    /// Service calls that were answered without executing them.
+    pub answers_given: u64,
+    /// Answers that were kept for that.
+    pub answers_kept: u64,
 }
 
 impl fmt::Debug for Engine {
@@ -127,6 +133,7 @@ impl Engine {
             plans: Mutex::default(),
             counters: Counters::default(),
             turns: options.long_executions_max.map(|most| Arc::new(Semaphore::new(most.max(1)))),
+            answers: (options.answers_bytes_max > 0).then(|| Arc::new(Answers::new(options.answers_bytes_max))),
         })
     }
 
@@ -173,6 +180,7 @@ impl Engine {
     pub fn stats(&self) -> EngineStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let cache = self.cache.as_ref().map(Cache::counts).unwrap_or_default();
+        let (answers_given, answers_kept) = self.answers.as_ref().map(|answers| answers.counts()).unwrap_or_default();
         EngineStats {
             executions: read(&self.counters.executions),
             stopped: read(&self.counters.stopped),
@@ -187,6 +195,8 @@ impl Engine {
             cache_discarded: cache.discarded,
             pooling: self.pooling,
             live_instances: self.engine.pooling_allocator_metrics().map_or(0, |metrics| metrics.component_instances()),
+            answers_given,
+            answers_kept,
         }
     }
 
@@ -290,7 +300,7 @@ impl Engine {
             plan.plugins.get(position).map_or(PLUGIN_LIMITS_MAX.timeout_ms, |planned| planned.limits.timeout_ms);
         // Declared first, so dropped last: whatever becomes of the future below, the context ends up here.
         let salvage = Arc::new(Salvage::default());
-        let context = Box::new(Context::new(transaction, revision, plan, &salvage));
+        let context = Box::new(Context::new(transaction, revision, plan, self.answers.clone(), &salvage));
         let held = Held::new(context);
         let work = execution::invoke(held, position, Work::Entry(call));
         let guarded = AssertUnwindSafe(work).catch_unwind();

@@ -1,21 +1,21 @@
-//! One execution: the context that moves from store to store, the instances that it made, and calls between plugins.
+//! One execution: the context that moves from store to store, and the instances that it made. Not here: what a guest's call of a
+//! service leads to ([`crate::service`]).
 
-use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use kontor_core::executor::{Call, ExecutionError, Reply, Usage};
 use kontor_core::ids::PluginId;
 use kontor_core::revision::Revision;
 use kontor_core::transaction::{OperationError, Savepoint, Transaction};
-use tracing::Instrument;
+use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, Instance, Val};
-use wasmtime::{Store, StoreContextMut};
 
+use crate::answers::Answers;
 use crate::entry;
 use crate::host;
 use crate::limits;
 use crate::meter::Meter;
-use crate::plan::{Edge, Plan, Target};
+use crate::plan::Plan;
 use crate::prepared::Prepared;
 use crate::stop::{self, Failure, Stop};
 
@@ -32,6 +32,10 @@ pub(crate) struct Context {
     first_called: Vec<usize>,
     /// Counts calls, to tell which instances took part in what is undone.
     calls: u64,
+    /// Answers of service calls that may be given again; none if every call is to be executed.
+    pub(crate) answers: Option<Arc<Answers>>,
+    /// Counts what may make the same call end otherwise another time, apart from the store's contents.
+    pub(crate) personal: u64,
     /// Set once: why the whole execution is given up, whatever the guests make of it.
     abort: Option<ExecutionError>,
     salvage: Weak<Salvage>,
@@ -103,13 +107,32 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// The context of the running execution; an error once it was given up.
+    /// The context of the running execution; an error once it was given up. Whoever asks is taken to do, or to learn, what makes this
+    /// call unlike the same call another time.
     pub(crate) fn context(&mut self) -> wasmtime::Result<&mut Context> {
+        let context = self.shared()?;
+        context.personal += 1;
+        Ok(context)
+    }
+
+    /// The same for what any execution of the same call in the same revision would learn as well: what the store holds (which the
+    /// transaction records), what is installed and configured, who calls whom.
+    pub(crate) fn shared(&mut self) -> wasmtime::Result<&mut Context> {
         let context = self.held.get()?;
         if context.abort.is_some() {
             return Err(Stop::aborted().into_error());
         }
         Ok(context)
+    }
+
+    /// Takes the context out, to move it into another store.
+    pub(crate) fn lend(&mut self) -> Held {
+        self.held.take()
+    }
+
+    /// Gets it back.
+    pub(crate) fn take_back(&mut self, held: Held) {
+        self.held = held;
     }
 
     /// This plugin's position in the plan.
@@ -123,6 +146,7 @@ impl Context {
         transaction: Box<Transaction>,
         revision: Arc<Revision>,
         plan: Arc<Plan>,
+        answers: Option<Arc<Answers>>,
         salvage: &Arc<Salvage>,
     ) -> Self {
         let plugins = plan.plugins.len();
@@ -134,6 +158,8 @@ impl Context {
             usage: vec![Used::default(); plugins],
             first_called: Vec::new(),
             calls: 0,
+            answers,
+            personal: 0,
             abort: None,
             salvage: Arc::downgrade(salvage),
         }
@@ -160,6 +186,23 @@ impl Context {
             return Err(Stop::new(code, format!("it went on after being refused: {what}")).into_error());
         }
         Ok(())
+    }
+
+    /// Counts a call; its number.
+    pub(crate) fn count_call(&mut self, position: usize) -> u64 {
+        self.calls += 1;
+        if let Some(used) = self.usage.get_mut(position) {
+            if used.usage.calls == 0 {
+                self.first_called.push(position);
+            }
+            used.usage.calls += 1;
+        }
+        self.calls
+    }
+
+    /// Whether the plugin has an instance in this execution that served a call already.
+    pub(crate) fn is_live(&self, position: usize) -> bool {
+        matches!(self.instances.get(position), Some(Some(_)))
     }
 
     /// Ends the execution: what is left for the machine.
@@ -273,14 +316,8 @@ fn enter(context: &mut Context, position: usize) -> Result<(Arc<Prepared>, Savep
         }
         Err(refused) => return Err(Outcome::Refused(refused)),
     };
-    context.calls += 1;
-    if let Some(used) = context.usage.get_mut(position) {
-        if used.usage.calls == 0 {
-            context.first_called.push(position);
-        }
-        used.usage.calls += 1;
-    }
-    Ok((Arc::clone(prepared), savepoint, context.calls))
+    let call = context.count_call(position);
+    Ok((Arc::clone(prepared), savepoint, call))
 }
 
 /// What a call that ended means, and whether its effects are kept.
@@ -390,115 +427,4 @@ async fn instance(
             Err((held, error))
         }
     }
-}
-
-/// A guest calls a function of a service: the import with these positions in [`Prepared::services`].
-pub(crate) async fn call_service<'a>(
-    mut store: StoreContextMut<'a, Guest>,
-    service: usize,
-    function: usize,
-    params: &'a [Val],
-    results: &'a mut [Val],
-) -> wasmtime::Result<()> {
-    let position = store.data().position;
-    let plan = Arc::clone(&store.data_mut().context()?.plan);
-    let caller = plan.plugins.get(position);
-    let import = caller.and_then(|planned| planned.prepared.as_ref()?.services.get(service));
-    let target = caller.and_then(|planned| planned.services.get(service));
-    let (Some(import), Some(target)) = (import, target) else {
-        return Err(Stop::detached().into_error());
-    };
-    let name = import.functions.get(function).map_or("", |(name, _)| name.as_str());
-    let edge = match choose(target, params) {
-        Chosen::Edge(edge) => edge,
-        Chosen::Unknown(provider) => {
-            let text = format!("no-provider: `{}` has no provider `{provider}`", import.interface);
-            return refuse(results, text);
-        }
-        Chosen::Nobody => {
-            let text =
-                format!("it called `{}` function `{name}`, which no installed plugin provides", import.interface);
-            return Err(Stop::new(stop::NO_PROVIDER, text).into_error());
-        }
-    };
-    let export = match edge.functions.get(function) {
-        Some(Ok(export)) => *export,
-        Some(Err(problem)) => return Err(Stop::new(stop::TYPE_MISMATCH, problem.to_string()).into_error()),
-        None => return Err(Stop::detached().into_error()),
-    };
-    let Some(callee) = plan.plugins.get(edge.provider) else {
-        return Err(Stop::detached().into_error());
-    };
-    let span = tracing::debug_span!(
-        "service_call",
-        plugin = callee.id.as_str(),
-        interface = import.interface.as_str(),
-        function = name
-    );
-    let held = store.data_mut().held.take();
-    let work = Work::Service { export, params, results: &mut *results };
-    let (held, outcome) = boxed(invoke(held, edge.provider, work).instrument(span)).await;
-    store.data_mut().held = held;
-    match outcome {
-        Outcome::Returned | Outcome::ReturnedError | Outcome::Replied(_) => Ok(()),
-        Outcome::Refused(refused) => refuse_call(&mut store, position, &callee.id, &refused, results),
-        Outcome::Stopped(stop) => {
-            tracing::info!(plugin = callee.id.as_str(), code = stop.code, message = %stop.message, "a called plugin was stopped");
-            refuse(results, format!("{} was stopped ({}): {}", callee.id, stop.code, stop.message))
-        }
-        Outcome::Aborted => Err(Stop::aborted().into_error()),
-    }
-}
-
-/// Keeps the future of a nested call out of the caller's frame: fibers have small stacks.
-fn boxed<'a, T>(future: impl Future<Output = T> + Send + 'a) -> std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>> {
-    Box::pin(future)
-}
-
-enum Chosen<'a> {
-    Edge(&'a Edge),
-    Unknown(&'a str),
-    Nobody,
-}
-
-fn choose<'a>(target: &'a Target, params: &'a [Val]) -> Chosen<'a> {
-    match target {
-        Target::Nobody => Chosen::Nobody,
-        Target::One(edge) => Chosen::Edge(edge),
-        Target::Many(edges) => match params.first() {
-            Some(Val::String(provider)) => edges.get(provider).map_or(Chosen::Unknown(provider), Chosen::Edge),
-            _ => Chosen::Nobody,
-        },
-    }
-}
-
-/// What the machine's refusal of a nested call is to the caller: an error at first, the end if it goes on.
-fn refuse_call(
-    store: &mut StoreContextMut<'_, Guest>,
-    position: usize,
-    callee: &PluginId,
-    refused: &OperationError,
-    results: &mut [Val],
-) -> wasmtime::Result<()> {
-    match refused {
-        OperationError::Limit(what) => {
-            store.data_mut().context()?.refused_for_limit(position, stop::LIMIT, what)?;
-            refuse(results, format!("limit: {what}"))
-        }
-        refused => {
-            let text = format!("it called {callee}, which was refused: {refused}");
-            Err(Stop::new(stop::RE_ENTRANCE, text).into_error())
-        }
-    }
-}
-
-/// Answers a service call with the error `other(text)`. Every service function's error has that case: it was checked.
-fn refuse(results: &mut [Val], text: String) -> wasmtime::Result<()> {
-    let text: String = text.chars().take(limits::ERROR_TEXT_CHARS_MAX).collect();
-    let Some(result) = results.first_mut() else {
-        return Err(Stop::detached().into_error());
-    };
-    let error = Val::Variant("other".to_owned(), Some(Box::new(Val::String(text))));
-    *result = Val::Result(Err(Some(Box::new(error))));
-    Ok(())
 }

@@ -11,6 +11,7 @@
 //!
 //! Not here: what an operation means (the machine), signatures and manifests (`kontor-package`), HTTP (`kontor-server`).
 
+mod answers;
 mod bindings;
 mod bounds;
 mod cache;
@@ -24,6 +25,7 @@ mod meter;
 mod options;
 mod plan;
 mod prepared;
+mod service;
 mod stop;
 mod turns;
 mod types;

@@ -48,3 +48,14 @@ pub(crate) const ERROR_TEXT_CHARS_MAX: usize = 2_000;
 pub(crate) const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What an outbound exchange may take beyond the time-out that it carries, before the execution is given up.
 pub(crate) const OUTBOUND_GRACE: Duration = Duration::from_secs(5);
+
+/// Memory for answers of service calls that may be given again, bytes: some ten thousand of a few kilobytes.
+pub(crate) const ANSWERS_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Largest question with its answer that is kept: larger ones cost as much to compare and to copy as to work out.
+pub(crate) const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Calls of a function that are executed without trying to keep the answer, after one that could not be kept.
+pub(crate) const UNFIT_CALLS_SKIPPED: u32 = 64;
+/// Answers of a function kept in a row without one being asked for again, after which no more are kept for a while.
+pub(crate) const ANSWERS_IN_VAIN_MAX: u32 = 2_048;
+/// That while, in calls.
+pub(crate) const VAIN_CALLS_SKIPPED: u32 = 4_096;

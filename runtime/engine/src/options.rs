@@ -17,11 +17,20 @@ pub struct EngineOptions {
     pub long_executions_max: Option<usize>,
     /// Whether Cranelift optimises. Off compiles faster; for tests of compilation only.
     pub optimise: bool,
+    /// Memory for answers of service calls that are given again while nothing that they depend on has changed, bytes. 0: every call is
+    /// executed.
+    pub answers_bytes_max: usize,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { cache_dir: None, pool: PoolOptions::default(), long_executions_max: None, optimise: true }
+        Self {
+            cache_dir: None,
+            pool: PoolOptions::default(),
+            long_executions_max: None,
+            optimise: true,
+            answers_bytes_max: limits::ANSWERS_BYTES_MAX,
+        }
     }
 }
 

@@ -2,18 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use kontor_core::ids::PluginId;
 use kontor_core::limits::{PLUGIN_LIMITS_MAX, PluginLimits};
 use kontor_core::revision::{Revision, same_track};
 use wasmtime::component::ComponentExportIndex;
 
+use crate::answers::Habit;
 use crate::error::LinkProblem;
 use crate::prepared::{Prepared, ServiceExport, ServiceImport};
 use crate::types;
 
 /// A revision, resolved.
 pub(crate) struct Plan {
+    /// No two plans of a process have the same.
+    pub(crate) number: u64,
     /// By the order of the revision; everything else names plugins by their position here.
     pub(crate) plugins: Vec<PlannedPlugin>,
 }
@@ -49,6 +53,8 @@ pub(crate) struct Edge {
     pub(crate) provider: usize,
     /// The provider's functions, by the position of the caller's; or why one cannot be called.
     pub(crate) functions: Vec<Result<ComponentExportIndex, Box<LinkProblem>>>,
+    /// By the position of the caller's function: whether keeping its answers pays.
+    pub(crate) habits: Vec<Habit>,
 }
 
 impl Plan {
@@ -73,7 +79,8 @@ impl Plan {
                     .collect(),
             })
             .collect();
-        Self { plugins }
+        static PLANS: AtomicU64 = AtomicU64::new(0);
+        Self { number: PLANS.fetch_add(1, Ordering::Relaxed), plugins }
     }
 
     /// The position of a plugin.
@@ -155,7 +162,9 @@ fn resolve(
             .enumerate()
             .find_map(|(position, (id, code))| (*id == provider).then_some((position, code.as_ref()?)))?;
         let export = code.provided.iter().find(|export| same_track(&export.interface, &import.interface))?;
-        Some(Edge { provider: position, functions: functions(caller, import, provider, export) })
+        let functions = functions(caller, import, provider, export);
+        let habits = functions.iter().map(|_| Habit::default()).collect();
+        Some(Edge { provider: position, functions, habits })
     };
     if import.many {
         return Target::Many(

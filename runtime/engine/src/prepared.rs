@@ -11,7 +11,8 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
 use crate::bindings::{event_handler, handler_types, http_handler, job_handler, lifecycle};
 use crate::error::PrepareError;
-use crate::execution::{self, Guest};
+use crate::execution::Guest;
+use crate::service;
 use crate::turns::Pace;
 use crate::types;
 
@@ -255,7 +256,7 @@ fn link_service(linker: &mut Linker<Guest>, index: usize, service: &ServiceImpor
     let mut instance = linker.instance(&service.interface)?;
     for (position, (function, _)) in service.functions.iter().enumerate() {
         instance.func_new_async(function, move |store, _ty, params, results| {
-            Box::new(execution::call_service(store, index, position, params, results))
+            Box::new(service::call_service(store, index, position, params, results))
         })?;
     }
     Ok(())

@@ -7,7 +7,7 @@ use kontor_core::executor::Executor;
 use kontor_core::revision::{PluginSpec, Revision};
 use kontor_engine::Engine;
 
-use crate::runner::{PluginRunner, PoolUse, Refusal};
+use crate::runner::{PluginRunner, Refusal, RunnerStats};
 
 /// See the module.
 #[derive(Debug)]
@@ -37,9 +37,14 @@ impl PluginRunner for EngineRunner {
         })
     }
 
-    fn pool_use(&self) -> PoolUse {
+    fn stats(&self) -> RunnerStats {
         let stats = self.engine.stats();
-        PoolUse { instances: stats.live_instances, capacity: if stats.pooling { self.capacity } else { 0 } }
+        RunnerStats {
+            instances: stats.live_instances,
+            capacity: if stats.pooling { self.capacity } else { 0 },
+            answers_given: stats.answers_given,
+            answers_kept: stats.answers_kept,
+        }
     }
 
     fn executor(self: Arc<Self>) -> Arc<dyn Executor> {

@@ -39,5 +39,5 @@ pub use options::{BackupSchedule, HostOptions, store_dir};
 pub use outbound::{HttpOutbound, OutboundSetupError};
 pub use packed::{PackageReader, Unpacked};
 pub use problem::{Code, Problem};
-pub use runner::{PluginRunner, PoolUse, Refusal};
+pub use runner::{PluginRunner, Refusal, RunnerStats};
 pub use telemetry::{LogFormat, TelemetryError, TelemetryGuard, init_telemetry, init_telemetry_to};

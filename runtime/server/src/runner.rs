@@ -18,13 +18,17 @@ pub struct Refusal {
     pub problems: Vec<String>,
 }
 
-/// How full the runner is.
+/// How full the runner is, and what it was spared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PoolUse {
+pub struct RunnerStats {
     /// Instances alive.
     pub instances: u64,
     /// Instances that there may be; 0 is unbounded.
     pub capacity: u64,
+    /// Service calls answered without executing them, since the start: nothing that an earlier answer depends on had changed.
+    pub answers_given: u64,
+    /// Answers kept for that.
+    pub answers_kept: u64,
 }
 
 /// Runs plugins.
@@ -34,7 +38,7 @@ pub trait PluginRunner: Send + Sync + fmt::Debug {
     /// Whether the plugins of `revision`, all prepared, fit together.
     fn check(&self, revision: &Revision) -> Result<(), Refusal>;
     /// For metrics.
-    fn pool_use(&self) -> PoolUse;
+    fn stats(&self) -> RunnerStats;
     /// What executes calls, for the machine.
     fn executor(self: Arc<Self>) -> Arc<dyn Executor>;
 }

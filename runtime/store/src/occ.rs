@@ -19,7 +19,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use kontor_core::keys::successor;
 use kontor_core::store::{
-    Commit, CommitError, Committed, Durability, Key, KeyRange, ReadView, Scanned, StoreError, TxStore, Value, Version,
+    Commit, CommitError, Committed, Durability, Key, KeyRange, ReadSet, ReadView, Scanned, StoreError, TxStore, Value,
+    Version,
 };
 
 use crate::committer::{Committer, Pending, refuse_injected, refused, validate};
@@ -419,6 +420,11 @@ impl ReadView for OccView {
         limit: usize,
     ) -> BoxFuture<'a, Result<Scanned, StoreError>> {
         async move { self.shared.read(|engine| engine.scan(range, reverse, limit)) }.boxed()
+    }
+
+    fn unchanged_since(&self, reads: &ReadSet, version: Version) -> Option<Version> {
+        self.shared.serving().ok()?;
+        lock(&self.shared.recent).none_changed_since(reads, version)
     }
 }
 

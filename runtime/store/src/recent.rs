@@ -122,6 +122,12 @@ impl Recent {
         version >= self.floor && self.newest_by_key.get(key).is_none_or(|newest| *newest <= version)
     }
 
+    /// The same of everything that `reads` names; the newest version for which it is known.
+    pub(crate) fn none_changed_since(&self, reads: &ReadSet, version: Version) -> Option<Version> {
+        self.check(version, reads).ok()?;
+        Some(self.changes.back().map_or(version, |newest| newest.version.max(version)))
+    }
+
     /// Compares a range with each newer change. True when enough conflicts were found.
     fn check_range_by_changes(&self, newer_from: usize, range: &KeyRange, found: &mut Found) -> bool {
         for change in self.changes.range(newer_from..) {

@@ -163,7 +163,7 @@ fn put_prices(Json(batch): Json<PriceBatch>) -> Answer<Changed> {
 }
 
 fn show_shelf_prices(Query(query): Query<ShelfQuery>) -> Answer<ShelfPrices> {
-    Ok(Json(ShelfPrices { prices: pricing::shelf_prices(&Store, &query.channel, &query.sku, now_ms())? }))
+    Ok(Json(ShelfPrices { prices: pricing::shelf_prices(&Store, &query.channel, &query.sku, now_ms)? }))
 }
 
 fn list_price_lists() -> Answer<PriceLists> {
@@ -218,5 +218,5 @@ fn post_quote(Json(body): Json<QuoteBody>) -> Answer<Quote> {
         discount_minor: body.discount_minor,
         shipping_minor: body.shipping_minor,
     };
-    Ok(Json(pricing::quote_basket(&Store, &basket, now_ms())?))
+    Ok(Json(pricing::quote_basket(&Store, &basket, now_ms)?))
 }

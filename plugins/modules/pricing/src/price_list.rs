@@ -144,10 +144,19 @@ impl Windows {
 
     /// What a unit costs at an instant; none if nothing is valid then.
     pub(crate) fn at(&self, now_ms: u64) -> Option<i64> {
+        self.now(|| now_ms)
+    }
+
+    /// What a unit costs now. The clock is looked at only where the amount depends on it: the host gives an answer that depends on no
+    /// time again, without asking for it to be worked out.
+    pub(crate) fn now(&self, clock: impl Fn() -> u64) -> Option<i64> {
         self.windows
             .iter()
             .rev()
-            .find(|window| window.valid_from_ms <= now_ms && window.valid_to_ms.is_none_or(|end| now_ms < end))
+            .find(|window| {
+                (window.valid_from_ms == 0 || window.valid_from_ms <= clock())
+                    && window.valid_to_ms.is_none_or(|end| clock() < end)
+            })
             .map(|window| window.amount_minor)
     }
 

@@ -263,13 +263,13 @@ pub(crate) fn shelf_prices(
     tables: &impl Tables,
     channel: &str,
     skus: &[String],
-    now_ms: u64,
+    clock: impl Fn() -> u64,
 ) -> Result<Vec<ShelfPrice>, Error> {
     check_batch("skus", skus.len())?;
     let list = list_of_channel(tables, channel)?;
     let found = skus.iter().zip(tables.windows(&list.id, skus)?);
     Ok(found
-        .filter_map(|(sku, windows)| windows?.at(now_ms).map(|amount_minor| (sku, amount_minor)))
+        .filter_map(|(sku, windows)| windows?.now(&clock).map(|amount_minor| (sku, amount_minor)))
         .map(|(sku, amount_minor)| ShelfPrice {
             sku: sku.clone(),
             amount_minor,
@@ -295,7 +295,7 @@ pub(crate) fn rates(tables: &impl Tables) -> Result<Vec<TaxRate>, Error> {
 }
 
 /// Prices a basket.
-pub(crate) fn quote_basket(tables: &impl Tables, basket: &Basket, now_ms: u64) -> Result<Quote, Error> {
+pub(crate) fn quote_basket(tables: &impl Tables, basket: &Basket, clock: impl Fn() -> u64) -> Result<Quote, Error> {
     check_country(&basket.country)?;
     if basket.lines.is_empty() || basket.lines.len() > LINES_MAX {
         return Err(Error::Invalid(format!("lines: {} given, 1 to {LINES_MAX} are allowed", basket.lines.len())));
@@ -304,7 +304,7 @@ pub(crate) fn quote_basket(tables: &impl Tables, basket: &Basket, now_ms: u64) -
         Some(id) => check_id("price_list", id).and_then(|()| list(tables, id))?,
         None => list_of_channel(tables, &basket.channel)?,
     };
-    let prices = unit_prices(tables, &list, basket, now_ms)?;
+    let prices = unit_prices(tables, &list, basket, clock)?;
     let rates = rates_of(tables, basket)?;
     let lines = basket.lines.iter().zip(prices).map(|(line, unit_price_minor)| PricedLine {
         line_id: line.line_id.clone(),
@@ -324,7 +324,12 @@ pub(crate) fn quote_basket(tables: &impl Tables, basket: &Basket, now_ms: u64) -
 }
 
 /// What a unit of each line costs: the price that came with it, or the list's.
-fn unit_prices(tables: &impl Tables, list: &PriceList, basket: &Basket, now_ms: u64) -> Result<Vec<i64>, Error> {
+fn unit_prices(
+    tables: &impl Tables,
+    list: &PriceList,
+    basket: &Basket,
+    clock: impl Fn() -> u64,
+) -> Result<Vec<i64>, Error> {
     for (index, line) in basket.lines.iter().enumerate() {
         check_key(&format!("lines[{index}].sku"), &line.sku)?;
     }
@@ -335,7 +340,7 @@ fn unit_prices(tables: &impl Tables, list: &PriceList, basket: &Basket, now_ms: 
     for line in &basket.lines {
         prices.push(match line.unit_price_minor {
             Some(fixed) => fixed,
-            None => found.next().flatten().and_then(|windows| windows.at(now_ms)).ok_or_else(|| {
+            None => found.next().flatten().and_then(|windows| windows.now(&clock)).ok_or_else(|| {
                 Error::NotFound(format!(
                     "SKU `{}` has no price in list `{}` now; set one, or take the line out",
                     line.sku, list.id

@@ -117,11 +117,11 @@ fn channels_sell_by_their_list_and_others_by_default() {
     let memory = Memory::default();
     upsert_list(&memory, &net_list("trade", &["b2b"])).unwrap();
     set_prices(&memory, &[price("default", "A", 1190), price("trade", "A", 1000)], 0).unwrap();
-    let total = |channel| quote_basket(&memory, &basket(channel, &[("A", 1, "standard")]), 0).unwrap();
+    let total = |channel| quote_basket(&memory, &basket(channel, &[("A", 1, "standard")]), || 0).unwrap();
     assert_eq!((total("web").total_minor, total("web").price_list), (1190, "default".into()));
     assert_eq!((total("b2b").total_minor, total("b2b").price_list), (1190, "trade".into()));
     assert_eq!(
-        shelf_prices(&memory, "b2b", &["A".into(), "?".into()], 0)
+        shelf_prices(&memory, "b2b", &["A".into(), "?".into()], || 0)
             .unwrap()
             .iter()
             .map(|p| p.amount_minor)
@@ -178,7 +178,7 @@ fn setting_prices_tells_what_changed_now_and_what_will() {
 fn what_is_missing_is_named() {
     let memory = Memory::default();
     set_prices(&memory, &[price("default", "A", 1000)], 0).unwrap();
-    let refuse = |basket: Basket| quote_basket(&memory, &basket, 0).unwrap_err();
+    let refuse = |basket: Basket| quote_basket(&memory, &basket, || 0).unwrap_err();
     assert!(matches!(refuse(basket("web", &[("B", 1, "standard")])), Error::NotFound(text) if text.contains("`B`")));
     assert!(matches!(refuse(basket("web", &[("A", 1, "luxury")])), Error::NotFound(text) if text.contains("`luxury`")));
     assert!(
@@ -199,8 +199,9 @@ fn what_is_missing_is_named() {
 fn rates_that_are_set_win_over_configured_ones() {
     let memory = Memory::default();
     set_prices(&memory, &[price("default", "A", 1000)], 0).unwrap();
-    let rate =
-        |class: &str| quote_basket(&memory, &basket("web", &[("A", 1, class)]), 0).unwrap().lines[0].rate_basis_points;
+    let rate = |class: &str| {
+        quote_basket(&memory, &basket("web", &[("A", 1, class)]), || 0).unwrap().lines[0].rate_basis_points
+    };
     assert_eq!((rate("standard"), rate("reduced"), rate("zero")), (1900, 700, 0));
     let changed = TaxRate {
         country: "DE".into(),
@@ -226,7 +227,7 @@ fn a_price_that_someone_fixed_is_not_looked_up() {
     let memory = Memory::default();
     let mut fixed = basket("web", &[("UNKNOWN", 2, "standard")]);
     fixed.lines[0].unit_price_minor = Some(999);
-    assert_eq!(quote_basket(&memory, &fixed, 0).unwrap().total_minor, 1998);
+    assert_eq!(quote_basket(&memory, &fixed, || 0).unwrap().total_minor, 1998);
 }
 
 #[test]
@@ -235,7 +236,7 @@ fn a_quote_reads_few_keys() {
     let prices: Vec<Price> = (0..200).map(|n| price("default", &format!("S{n}"), 100)).collect();
     set_prices(&memory, &prices, 0).unwrap();
     memory.keys_read.set(0);
-    quote_basket(&memory, &basket("web", &[("S1", 1, "standard"), ("S2", 1, "standard"), ("S3", 1, "reduced")]), 0)
+    quote_basket(&memory, &basket("web", &[("S1", 1, "standard"), ("S2", 1, "standard"), ("S3", 1, "reduced")]), || 0)
         .unwrap();
     assert_eq!(memory.keys_read.get(), 1 + 1 + 3 + 2, "channel, list, three prices, two rates");
 }

@@ -25,7 +25,7 @@ impl wit::Guest for Pricing {
 
     fn shelf_prices(channel: String, skus: Vec<String>) -> Result<Vec<wit::ShelfPrice>, wit::PricingError> {
         answer(|| {
-            let prices = pricing::shelf_prices(&Store, &channel, &skus, now_ms())?;
+            let prices = pricing::shelf_prices(&Store, &channel, &skus, now_ms)?;
             Ok(all(prices))
         })
     }
@@ -39,7 +39,7 @@ impl wit::Guest for Pricing {
     }
 
     fn quote_basket(request: wit::QuoteRequest) -> Result<wit::Quote, wit::PricingError> {
-        answer(|| Ok(pricing::quote_basket(&Store, &request.into(), now_ms())?.into()))
+        answer(|| Ok(pricing::quote_basket(&Store, &request.into(), now_ms)?.into()))
     }
 }
 

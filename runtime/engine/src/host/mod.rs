@@ -82,7 +82,7 @@ impl handler_types::Host for Guest {}
 impl config::Host for Guest {
     fn get(&mut self) -> wasmtime::Result<String> {
         let position = self.position();
-        let plan = &self.context()?.plan;
+        let plan = &self.shared()?.plan;
         Ok(plan.plugins.get(position).map(|planned| planned.config.clone()).unwrap_or_default())
     }
 }
@@ -107,15 +107,15 @@ impl context::Host for Guest {
 
 impl identity::Host for Guest {
     fn merchant(&mut self) -> wasmtime::Result<String> {
-        Ok(self.context()?.transaction.merchant().as_str().to_owned())
+        Ok(self.shared()?.transaction.merchant().as_str().to_owned())
     }
 
     fn plugin(&mut self) -> wasmtime::Result<String> {
-        Ok(self.context()?.transaction.plugin().as_str().to_owned())
+        Ok(self.shared()?.transaction.plugin().as_str().to_owned())
     }
 
     fn caller(&mut self) -> wasmtime::Result<Option<String>> {
-        let caller = self.context()?.transaction.caller();
+        let caller = self.shared()?.transaction.caller();
         Ok(caller.map(|plugin| plugin.as_str().to_owned()))
     }
 
@@ -137,7 +137,7 @@ impl identity::Host for Guest {
 impl services::Host for Guest {
     fn available(&mut self, name: String) -> wasmtime::Result<bool> {
         let position = self.position();
-        let context = self.context()?;
+        let context = self.shared()?;
         if let Some(target) = target(context, position, &name) {
             return Ok(match target {
                 Target::Nobody => false,
@@ -151,7 +151,7 @@ impl services::Host for Guest {
 
     fn providers(&mut self, name: String) -> wasmtime::Result<Vec<String>> {
         let position = self.position();
-        let context = self.context()?;
+        let context = self.shared()?;
         if let Some(Target::Many(edges)) = target(context, position, &name) {
             return Ok(edges.keys().cloned().collect());
         }

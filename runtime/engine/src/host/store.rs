@@ -21,14 +21,14 @@ type HostResult<T> = wasmtime::Result<Result<T, StoreError>>;
 
 impl Host for Guest {
     async fn get(&mut self, table: String, key: Vec<u8>) -> HostResult<Option<Vec<u8>>> {
-        let transaction = &mut self.context()?.transaction;
+        let transaction = &mut self.shared()?.transaction;
         let result = bounded(STORE_TIMEOUT, transaction.get(&table, &key)).await;
         let result = self.settle(result, stop::LIMIT)?;
         Ok(result.map(|value| value.map(Vec::from)).map_err(Into::into))
     }
 
     async fn get_many(&mut self, table: String, keys: Vec<Vec<u8>>) -> HostResult<Vec<Option<Vec<u8>>>> {
-        let transaction = &mut self.context()?.transaction;
+        let transaction = &mut self.shared()?.transaction;
         let result = bounded(STORE_TIMEOUT, transaction.get_many(&table, &keys)).await;
         let result = self.settle(result, stop::LIMIT)?;
         Ok(result.map(|values| values.into_iter().map(|value| value.map(Vec::from)).collect()).map_err(Into::into))
@@ -45,7 +45,7 @@ impl Host for Guest {
     }
 
     async fn scan(&mut self, table: String, range: KeyRange, reverse: bool, limit: u32) -> HostResult<Vec<Entry>> {
-        let transaction = &mut self.context()?.transaction;
+        let transaction = &mut self.shared()?.transaction;
         let scan = transaction.scan(&table, range.start.as_deref(), range.end.as_deref(), reverse, limit);
         let result = bounded(STORE_TIMEOUT, scan).await;
         let result = self.settle(result, stop::LIMIT)?;
@@ -68,7 +68,7 @@ impl Host for Guest {
     }
 
     async fn counter_get(&mut self, table: String, key: Vec<u8>) -> HostResult<i64> {
-        let transaction = &mut self.context()?.transaction;
+        let transaction = &mut self.shared()?.transaction;
         let result = bounded(STORE_TIMEOUT, transaction.counter_get(&table, &key)).await;
         Ok(self.settle(result, stop::LIMIT)?.map_err(Into::into))
     }

@@ -66,9 +66,11 @@ fn refresh(state: &State) {
     )]
     let float = |n: u64| n as f64;
     gauge!("kontor_http_invocations_running").set(float(state.places.taken() as u64));
-    let pool = state.runner.pool_use();
-    gauge!("kontor_pool_instances").set(float(pool.instances));
-    gauge!("kontor_pool_capacity").set(float(pool.capacity));
+    let runner = state.runner.stats();
+    gauge!("kontor_pool_instances").set(float(runner.instances));
+    gauge!("kontor_pool_capacity").set(float(runner.capacity));
+    counter!("kontor_service_answers_given_total").absolute(runner.answers_given);
+    counter!("kontor_service_answers_kept_total").absolute(runner.answers_kept);
     let store = state.store.stats();
     gauge!("kontor_store_version").set(float(store.version));
     gauge!("kontor_store_durable_version").set(float(store.durable_version));

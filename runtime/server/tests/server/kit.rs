@@ -14,8 +14,8 @@ use kontor_server::api::{
     Change, ChangeSet, CreatedToken, InstallChange, NewMerchant, NewToken, Package, PackageSignature, TokenKind,
 };
 use kontor_server::{
-    EngineKind, Host, HostOptions, HostParts, HttpOutbound, PackageReader, PluginRunner, PoolUse, Refusal, RunningHost,
-    SystemEnvironment, Unpacked,
+    EngineKind, Host, HostOptions, HostParts, HttpOutbound, PackageReader, PluginRunner, Refusal, RunnerStats,
+    RunningHost, SystemEnvironment, Unpacked,
 };
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -164,8 +164,8 @@ impl PluginRunner for TestRunner {
         Ok(())
     }
 
-    fn pool_use(&self) -> PoolUse {
-        PoolUse::default()
+    fn stats(&self) -> RunnerStats {
+        RunnerStats::default()
     }
 
     fn executor(self: Arc<Self>) -> Arc<dyn Executor> {
