@@ -161,10 +161,10 @@ struct Recorded {
 impl Asked<'_> {
     /// Gives the answer again that was given before, if it still stands.
     fn before(&self, context: &mut Context, params: &[Val], results: &mut [Val]) -> Before {
-        let live = context.is_live(self.edge.provider);
-        if live {
-            // What an instance remembers of an earlier call of this execution is nobody else's.
+        if context.is_live(self.edge.provider) {
+            // What its instance remembers of an earlier call of this execution is nobody else's.
             context.personal += 1;
+            return Before::Execute(None);
         }
         let Some(answers) = context.answers.clone() else {
             return Before::Execute(None);
@@ -185,12 +185,11 @@ impl Asked<'_> {
             habit.paid();
             return Before::Answered;
         }
-        let recorded = (!live).then(|| Recorded {
+        Before::Execute(Some(Recorded {
             question,
             personal: context.personal,
             recording: context.transaction.begin_recording(),
-        });
-        Before::Execute(recorded)
+        }))
     }
 
     /// Keeps the answer, if the same call would be answered in the same way by any other transaction.

@@ -15,6 +15,7 @@ mod support;
 mod deliveries;
 mod exchanges;
 mod jobs;
+mod recalls;
 mod requests;
 mod revisions;
 mod transactions;

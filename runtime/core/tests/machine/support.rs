@@ -17,8 +17,8 @@ use kontor_core::observer::{DeadLetterReport, FetchReport, InvocationReport, Log
 use kontor_core::records::{Answer, RequestContext};
 use kontor_core::revision::{Grants, InstalledPlugin, JobSpec, OutboundGrant, OutboundHost, PluginSpec, Revision};
 use kontor_core::store::{
-    Commit, CommitError, Committed, CounterPredicate, Durability, Key, KeyRange, ReadView, Scanned, StoreError,
-    TxStore, Value, Version, Write,
+    Commit, CommitError, Committed, CounterPredicate, Durability, Key, KeyRange, ReadSet, ReadView, Scanned,
+    StoreError, TxStore, Value, Version, Write,
 };
 use kontor_core::transaction::{Actor, Transaction};
 use rand::rngs::SmallRng;
@@ -239,6 +239,12 @@ impl ReadView for MapView {
             Ok(Scanned { entries, more })
         }
         .boxed()
+    }
+
+    fn unchanged_since(&self, reads: &ReadSet, version: Version) -> Option<Version> {
+        let rows = self.rows.lock().unwrap();
+        let commit = Commit { view_version: version, reads: reads.clone(), ..Commit::default() };
+        rows.conflicts(&commit).is_empty().then_some(rows.version)
     }
 }
 

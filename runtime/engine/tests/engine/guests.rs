@@ -228,6 +228,34 @@ pub fn act_provider() -> Vec<u8> {
     )
 }
 
+/// A provider of `act` that asks the host for something that another execution would be told otherwise, and says it did: 0 the time, 1 random
+/// bytes, 2 the invocation, 3 for whom it acts, 4 a log line, 5 nothing, 6 its merchant and its configuration.
+pub fn curious_provider() -> Vec<u8> {
+    provider(
+        "import kontor:host/context@0.1.0; import kontor:host/identity@0.1.0; import kontor:host/log@0.1.0;
+         import kontor:host/config@0.1.0; export demo:service/act@0.1.0;",
+        r#"(import "kontor:host/context@0.1.0" "now-ms" (func $now (result i64)))
+           (import "kontor:host/context@0.1.0" "random" (func $random (param i32 i32)))
+           (import "kontor:host/context@0.1.0" "invocation-id" (func $invocation (param i32)))
+           (import "kontor:host/identity@0.1.0" "acting-for" (func $acting (param i32)))
+           (import "kontor:host/identity@0.1.0" "merchant" (func $merchant (param i32)))
+           (import "kontor:host/config@0.1.0" "get" (func $config (param i32)))
+           (import "kontor:host/log@0.1.0" "write" (func $log (param i32 i32 i32 i32 i32)))"#,
+        r#"(func (export "demo:service/act@0.1.0#act") (param $mode i32) (result i32)
+             (if (i32.eq (local.get $mode) (i32.const 0)) (then (drop (call $now))))
+             (if (i32.eq (local.get $mode) (i32.const 1)) (then (call $random (i32.const 4) (i32.const 512))))
+             (if (i32.eq (local.get $mode) (i32.const 2)) (then (call $invocation (i32.const 512))))
+             (if (i32.eq (local.get $mode) (i32.const 3)) (then (call $acting (i32.const 512))))
+             (if (i32.eq (local.get $mode) (i32.const 4))
+               (then (call $log (i32.const 2) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))))
+             (if (i32.eq (local.get $mode) (i32.const 6))
+               (then (call $merchant (i32.const 512)) (call $config (i32.const 512))))
+             (i32.store (i32.const 256) (i32.const 0))
+             (i32.store (i32.const 260) (i32.const 9))
+             (i32.const 256))"#,
+    )
+}
+
 /// A plugin that answers every request with nothing.
 pub fn caller_of_nothing() -> Vec<u8> {
     http("", "", "", "(call $answer (i32.const 0) (i32.const 0))")

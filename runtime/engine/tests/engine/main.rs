@@ -9,6 +9,7 @@
     reason = "a failed test panics"
 )]
 
+mod answers;
 mod cache;
 mod guests;
 mod prepare;

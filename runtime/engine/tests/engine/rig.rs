@@ -13,7 +13,8 @@ use kontor_core::observer::{InvocationReport, Observer};
 use kontor_core::records::RequestContext;
 use kontor_core::revision::{Grants, InstalledPlugin, OutboundGrant, PluginSpec};
 use kontor_core::store::{
-    Commit, CommitError, Committed, Durability, Key, KeyRange, ReadView, Scanned, StoreError, TxStore, Value, Version,
+    Commit, CommitError, Committed, Durability, Key, KeyRange, ReadSet, ReadView, Scanned, StoreError, TxStore, Value,
+    Version,
 };
 use kontor_core::transaction::Actor;
 use kontor_engine::{Engine, EngineOptions, PoolOptions};
@@ -80,6 +81,9 @@ impl ReadView for TrappedView {
     ) -> BoxFuture<'a, Result<Scanned, StoreError>> {
         self.0.scan(range, reverse, limit)
     }
+    fn unchanged_since(&self, reads: &ReadSet, version: Version) -> Option<Version> {
+        self.0.unchanged_since(reads, version)
+    }
 }
 
 impl TxStore for Trapped {
@@ -118,8 +122,13 @@ pub struct Rig {
     requests: Mutex<u32>,
 }
 
+/// Every call is executed: most tests look at what an execution did.
 pub fn options() -> EngineOptions {
-    EngineOptions { pool: PoolOptions { instances: 20, ..PoolOptions::default() }, ..EngineOptions::default() }
+    EngineOptions {
+        pool: PoolOptions { instances: 20, ..PoolOptions::default() },
+        answers_bytes_max: 0,
+        ..EngineOptions::default()
+    }
 }
 
 impl Rig {
