@@ -112,11 +112,6 @@ impl Base {
         Arc::new(Self { engine, merchant: host.merchant().clone(), now_ms: host.now_ms(), version, entries })
     }
 
-    /// The engine with the plugins' compiled code: for tests beside the runs.
-    pub fn engine(&self) -> &Arc<Engine> {
-        &self.engine
-    }
-
     /// A store of its own with the shop in it.
     pub(crate) fn store(&self, faults: FaultPlan) -> Arc<MemoryEngine> {
         let store = MemoryEngine::new(FaultPlan::default());

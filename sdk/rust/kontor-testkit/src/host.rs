@@ -33,15 +33,20 @@ const MERCHANT: &str = "test";
 /// Items of background work before [`TestHost::run_until_idle`] gives up: something feeds itself.
 const WORK_MAX: usize = 100_000;
 
-/// One engine for all tests of a process: code is compiled once.
-fn shared_engine() -> &'static Arc<Engine> {
-    static ENGINE: OnceLock<Arc<Engine>> = OnceLock::new();
-    ENGINE.get_or_init(|| {
+/// One engine for all tests of a process, and one that executes every call: code is compiled once.
+fn shared_engine(executing: bool) -> &'static Arc<Engine> {
+    static ENGINES: [OnceLock<Arc<Engine>>; 2] = [OnceLock::new(), OnceLock::new()];
+    let [answering, all_executing] = &ENGINES;
+    let engine = if executing { all_executing } else { answering };
+    engine.get_or_init(|| {
         let pool = PoolOptions { instances: 200, ..PoolOptions::default() };
         // Tests lie in `target/debug/deps`: what one run compiled the next finds in `target/compiled`.
         let exe = std::env::current_exe().ok();
         let cache_dir = exe.as_deref().and_then(|exe| exe.ancestors().nth(3)).map(|target| target.join("compiled"));
-        let options = EngineOptions { pool, cache_dir, ..EngineOptions::default() };
+        let mut options = EngineOptions { pool, cache_dir, ..EngineOptions::default() };
+        if executing {
+            options.answers_bytes_max = 0;
+        }
         Arc::new(Engine::new(options).unwrap_or_else(|error| panic!("the engine cannot be set up: {error}")))
     })
 }
@@ -68,6 +73,7 @@ pub struct Builder {
     faults: FaultPlan,
     outbound: Option<Arc<dyn Outbound>>,
     engine: Option<Arc<Engine>>,
+    executing: bool,
     options: Options,
 }
 
@@ -128,6 +134,14 @@ impl Builder {
         self
     }
 
+    /// Executes every service call. Otherwise, as in a host, one that was answered before is given the same answer again while nothing
+    /// that it depends on has changed: for tests of what a plugin uses, and of what happens when it fails.
+    #[must_use]
+    pub fn executing_every_call(mut self) -> Self {
+        self.executing = true;
+        self
+    }
+
     /// Other options of the machine.
     #[must_use]
     pub fn machine(mut self, options: Options) -> Self {
@@ -144,7 +158,7 @@ impl Builder {
         let (clock, outside, recorder) =
             (Arc::new(TestClock::new(self.seed)), Arc::new(Outside::default()), Arc::new(Recorder::default()));
         let outbound = self.outbound.unwrap_or_else(|| outside.clone());
-        let engine = self.engine.unwrap_or_else(|| shared_engine().clone());
+        let engine = self.engine.unwrap_or_else(|| shared_engine(self.executing).clone());
         let machine = runtime()
             .block_on(Machine::open(
                 Arc::new(transactional),

@@ -15,8 +15,6 @@ use kontor_store::{Engine as _, FaultPlan};
 use kontor_testkit::{Response, TestHost};
 use serde_json::{Value, json};
 
-use crate::seeds::base;
-
 /// Plugins of the chain, the first called last.
 const LINKS: [&str; 6] = ["orders", "inventory", "pricing", "catalog", "cart", "storefront"];
 /// Parts of its work after which a plugin runs out of fuel.
@@ -54,7 +52,8 @@ struct Shop {
 impl Shop {
     fn new(orders: &str) -> Self {
         let host = TestHost::builder()
-            .engine(base().engine().clone())
+            // Every link is to be there to fail.
+            .executing_every_call()
             .plugins(["catalog", "pricing", "inventory", orders, "cart", "storefront", "checkout"])
             .start();
         let lamp = json!({ "id": "lamp", "title": "Desk lamp", "variants": [{ "sku": "LAMP" }] });

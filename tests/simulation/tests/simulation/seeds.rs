@@ -13,7 +13,7 @@ const THREADS: usize = 2;
 /// Failures that are told; more would only hide them.
 const TOLD_MAX: usize = 5;
 
-pub(crate) fn base() -> &'static Arc<Base> {
+fn base() -> &'static Arc<Base> {
     static BASE: OnceLock<Arc<Base>> = OnceLock::new();
     BASE.get_or_init(Base::new)
 }
