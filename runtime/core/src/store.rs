@@ -52,10 +52,7 @@ pub trait ReadView: Send + Sync {
     ) -> BoxFuture<'a, Result<Scanned, StoreError>>;
     /// Whether the store knows, without looking anything up, that no commit after `version` has changed what `reads` names (keys and
     /// ranges; conditions on counters are not looked at): then the newest version for which that is known. `None` says nothing.
-    fn unchanged_since(&self, reads: &ReadSet, version: Version) -> Option<Version> {
-        let _ = (reads, version);
-        None
-    }
+    fn unchanged_since(&self, reads: &ReadSet, version: Version) -> Option<Version>;
 }
 
 /// A write to one key.

@@ -70,7 +70,9 @@ fn tills(tag: &str) -> serde_json::Value {
 impl Base {
     /// Builds the plugins where needed, and the shop. Takes seconds, the first time minutes.
     pub fn new() -> Arc<Self> {
-        let engine = Engine::new(EngineOptions::default()).unwrap_or_else(|error| panic!("the engine: {error}"));
+        // So much room that no answer is forgotten because of other runs in this process: the same seed is the same run.
+        let options = EngineOptions { answers_bytes_max: 1 << 30, ..EngineOptions::default() };
+        let engine = Engine::new(options).unwrap_or_else(|error| panic!("the engine: {error}"));
         let engine = Arc::new(engine);
         let clock = Arc::new(VirtualClock::new(0));
         let simulator = Arc::new(AmazonSimulator::without_network(SimulatorConfig::new(0), clock.clone()));

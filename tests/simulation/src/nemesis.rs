@@ -1,5 +1,6 @@
 //! What is done to the host while people shop: crashes, new revisions, clocks that jump, prices that change.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use kontor_store::MemoryEngine;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use crate::base::{LAMP, tagged};
 use crate::host::{Ask, Host};
+use crate::people::Ledger;
 use crate::plan::Blow;
 
 /// How often a switch of revisions is tried.
@@ -16,7 +18,7 @@ const SWITCHES_MAX: u32 = 50;
 const DOWN_MS: (u64, u64) = (20, 2_000);
 
 /// Deals the blows of the plan, one after the other.
-pub(crate) async fn strike(host: Rc<Host>) -> Result<(), String> {
+pub(crate) async fn strike(host: Rc<Host>, ledger: Rc<RefCell<Ledger>>) -> Result<(), String> {
     let begun_ms = host.timeline.now_ms();
     for (number, (at_ms, blow)) in (1_u64..).zip(host.plan.blows.clone()) {
         let passed_ms = host.timeline.now_ms().saturating_sub(begun_ms);
@@ -28,7 +30,12 @@ pub(crate) async fn strike(host: Rc<Host>) -> Result<(), String> {
             Blow::Clock(skew_ms) => host.timeline.set_skew_ms(skew_ms),
             Blow::Price(amount_minor) => {
                 let prices = json!({ "prices": [{ "sku": LAMP, "amount_minor": amount_minor }] });
-                host.must(&Ask::put("pricing", "/v1/prices:batch", prices)).await?;
+                ledger.borrow_mut().prices.sent.push(amount_minor);
+                // With a key: what the network repeats later must not bring an old price back.
+                let setting = Ask::put("pricing", "/v1/prices:batch", prices).key(format!("price-{number}"));
+                host.must(&setting).await?;
+                let prices = &mut ledger.borrow_mut().prices;
+                prices.known = prices.sent.len();
             }
             Blow::Configure | Blow::Upgrade | Blow::Rollback => switch(&host, blow, number).await?,
         }

@@ -45,9 +45,26 @@ pub(crate) enum Handled {
     Cancelled,
 }
 
+/// The prices of the lamp: one after the other, by one hand.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Prices {
+    /// In the order in which they were sent off.
+    pub(crate) sent: Vec<i64>,
+    /// How many of them are known to be set.
+    pub(crate) known: usize,
+}
+
+impl Prices {
+    /// What could be right for somebody who begins to look when `known` prices were known to be set, and sees it now.
+    fn possible(&self, known: usize) -> Vec<i64> {
+        std::iter::once(LAMP_MINOR).chain(self.sent.iter().copied()).skip(known).collect()
+    }
+}
+
 /// What everybody writes down.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
+    pub(crate) prices: Prices,
     pub(crate) visits: Vec<Visit>,
     pub(crate) handled: Vec<(String, Handled)>,
     /// Of those who do not buy: all of them end.
@@ -93,11 +110,24 @@ impl Person {
         self.ledger.borrow_mut().visits.push(visit);
     }
 
+    /// Looks at the lamp in the shop: a price that was replaced before is not shown.
+    async fn look(&self) -> Result<(), String> {
+        let known = self.ledger.borrow().prices.known;
+        let product = self.host.must(&Ask::get("storefront", "/api/v1/products/lamp")).await?;
+        let shown = product.pointer("/variants/0/price/amount_minor").and_then(Value::as_i64);
+        let possible = self.ledger.borrow().prices.possible(known);
+        match shown.is_some_and(|shown| possible.contains(&shown)) {
+            true => Ok(()),
+            false => Err(format!("the lamp is shown for {shown:?}, not for one of {possible:?}")),
+        }
+    }
+
     // ---- the web shop ----
 
     /// Cart, lines, address, shipping, order; sometimes places twice at once.
     pub(crate) async fn shop_online(mut self) -> Result<(), String> {
         self.wait(self.host.plan.rush_ms).await;
+        self.look().await?;
         let (wanted, name) = (self.wish(), format!("web-{}", self.number));
         let host = Rc::clone(&self.host);
         let api = "/api/v1/carts";
@@ -267,6 +297,7 @@ impl Person {
     pub(crate) async fn audit(mut self) -> Result<(), String> {
         for _ in 0..3 {
             self.wait(self.host.plan.rush_ms).await;
+            self.look().await?;
             let levels = self.host.must(&Ask::get("inventory", format!("/v1/levels?sku={LAMP}&sku={MUG}"))).await?;
             check_levels(&levels)?;
             let verified = self.host.must(&Ask::get("inventory", "/v1/verify")).await?;

@@ -211,7 +211,7 @@ async fn conduct(
     for _ in 0..host.plan.appenders {
         running.push(start(host, "an appender", person().append()));
     }
-    running.push(start(host, "the nemesis", nemesis::strike(host.clone())));
+    running.push(start(host, "the nemesis", nemesis::strike(host.clone(), ledger.clone())));
     for done in running {
         done.await.map_err(|_| "a task ended without a result".to_owned())??;
     }

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::{BoxFuture, FutureExt};
 use kontor_core::store::{
-    Commit, CommitError, Committed, Durability, Key, KeyRange, ReadView, Scanned, StoreError, TxStore, Value, Version,
+    Commit, CommitError, Committed, Durability, Key, KeyRange, ReadSet, ReadView, Scanned, StoreError, TxStore, Value,
+    Version,
 };
 use kontor_store::OccStore;
 use rand::{Rng, SeedableRng};
@@ -140,6 +141,10 @@ impl ReadView for SimView {
             noticed(&self.pulse, self.inner.scan(range, reverse, limit).await)
         }
         .boxed()
+    }
+
+    fn unchanged_since(&self, reads: &ReadSet, version: Version) -> Option<Version> {
+        self.inner.unchanged_since(reads, version)
     }
 }
 

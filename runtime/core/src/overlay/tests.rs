@@ -45,6 +45,10 @@ impl ReadView for MapView {
         entries.truncate(limit);
         ready(Ok(Scanned { entries, more })).boxed()
     }
+
+    fn unchanged_since(&self, _reads: &ReadSet, _version: Version) -> Option<Version> {
+        None
+    }
 }
 
 #[derive(Clone, Debug)]
