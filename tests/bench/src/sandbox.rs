@@ -25,9 +25,18 @@ pub(crate) struct Sandbox {
 }
 
 impl Sandbox {
-    /// With these plugins; `entry` is the one that is called.
+    /// With these plugins; `entry` is the one that is called. Every service call is executed.
     pub(crate) fn new(plugins: &[&Built], entry: &str) -> Result<Self> {
-        let engine = Engine::new(EngineOptions::default())?;
+        Self::with(EngineOptions { answers_bytes_max: 0, ..EngineOptions::default() }, plugins, entry)
+    }
+
+    /// The same with answers given again, as in a host.
+    pub(crate) fn answering(plugins: &[&Built], entry: &str) -> Result<Self> {
+        Self::with(EngineOptions::default(), plugins, entry)
+    }
+
+    fn with(options: EngineOptions, plugins: &[&Built], entry: &str) -> Result<Self> {
+        let engine = Engine::new(options)?;
         let mut installed = BTreeMap::new();
         for built in plugins {
             let spec = built.package.spec()?;

@@ -8,6 +8,10 @@
 //! memory: each invocation gets a fresh instance, and an invocation may be executed again, so state lives in [`Table`]s and
 //! time and randomness come from [`Timestamp::now`] and [`random`].
 //!
+//! Service calls that only read are cheap to repeat: the host gives the answer of an earlier call with the same parameters again while
+//! nothing that was read for it has changed. It does so only where the call asked for neither time, randomness, secrets nor for whom
+//! it acts, and did not log: ask for these where the answer depends on them, and not before.
+//!
 //! The smallest plugin:
 //!
 //! ```ignore

@@ -70,13 +70,17 @@ async fn calls(bench: &mut Bench, rounds: usize, kind: &str, what: &str) -> Resu
     let sandbox = Sandbox::new(&plugins, "probe")?;
     let path = |times: u32| format!("/calls/{kind}/{times}");
     let (none, one, many) = (path(0), path(1), path(CALLS + 1));
-    let (mut live, mut fresh) = (Vec::new(), Vec::new());
+    let answering = Sandbox::answering(&plugins, "probe")?;
+    let (mut live, mut fresh, mut answered) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
         let without = batch(|| sandbox.call("POST", &none)).await?;
         let with_one = batch(|| sandbox.call("POST", &one)).await?;
         let with_many = batch(|| sandbox.call("POST", &many)).await?;
         fresh.push(with_one - without);
         live.push((with_many - with_one) / f64::from(CALLS));
+        let without = batch(|| answering.call("POST", &none)).await?;
+        let with_many = batch(|| answering.call("POST", &many)).await?;
+        answered.push((with_many - without) / f64::from(CALLS + 1));
     }
     let includes = format!(
         "CPU of a service call with {what} there and back, the callee being live: both guests' code, forwarding, sub-transaction"
@@ -90,5 +94,9 @@ async fn calls(bench: &mut Bench, rounds: usize, kind: &str, what: &str) -> Resu
     bench
         .report
         .add(&Line::new(format!("sandbox/service_call_fresh_{kind}"), median(fresh), "us", includes).at_most(25.0));
+    let includes = format!(
+        "The same call, answered before, and nothing that it depends on has changed: the answer is given again, the callee is not executed"
+    );
+    bench.report.add(&Line::new(format!("sandbox/service_call_answered_{kind}"), median(answered), "us", includes));
     Ok(())
 }
