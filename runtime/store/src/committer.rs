@@ -25,6 +25,9 @@ use crate::engine::{Batch, EngineError, Injected};
 use crate::recent::{CONFLICT_KEYS_MAX, Refusal};
 use crate::shared::{Shared, count, lock};
 
+/// Keys marked before others get the lock: less than a tenth of a millisecond.
+const MARKED_AT_ONCE: usize = 64;
+
 /// A commit that waits for its decision.
 #[derive(Debug)]
 pub(crate) struct Pending {
@@ -173,7 +176,7 @@ impl Committer {
         } else {
             let writes = self.evaluate(commit, overlay)?;
             self.last += 1;
-            lock(&self.shared.recent).mark(self.last, writes.keys());
+            self.mark(&writes);
             overlay.extend(writes);
             count(&self.shared.counts.commits);
             self.last
@@ -181,6 +184,20 @@ impl Committer {
         match injected {
             Injected::UnknownApplied => Err(CommitError::OutcomeUnknown("injected: it was applied".to_owned())),
             _ => Ok(Committed { version }),
+        }
+    }
+
+    /// Marks what a member changes, a few keys at a time: everybody who reads asks for the same lock, and a commit may have thousands of keys.
+    /// In between, whoever is validated has seen nothing of the group yet, since it is not applied.
+    fn mark(&self, writes: &Overlay) {
+        let mut keys = writes.keys();
+        loop {
+            let mut recent = lock(&self.shared.recent);
+            recent.mark(self.last, keys.by_ref().take(MARKED_AT_ONCE));
+            if keys.len() == 0 {
+                recent.complete(self.last);
+                return;
+            }
         }
     }
 

@@ -55,6 +55,8 @@ pub(crate) struct Recent {
     change_total: u64,
     key_bytes: usize,
     floor: Version,
+    /// The newest version of which every key is marked.
+    complete: Version,
     limits: RecentLimits,
 }
 
@@ -67,6 +69,7 @@ impl Recent {
             change_total: 0,
             key_bytes: 0,
             floor,
+            complete: floor,
             limits,
         }
     }
@@ -125,7 +128,7 @@ impl Recent {
     /// The same of everything that `reads` names; the newest version for which it is known.
     pub(crate) fn none_changed_since(&self, reads: &ReadSet, version: Version) -> Option<Version> {
         self.check(version, reads).ok()?;
-        Some(self.changes.back().map_or(version, |newest| newest.version.max(version)))
+        Some(self.complete.max(version))
     }
 
     /// Compares a range with each newer change. True when enough conflicts were found.
@@ -158,7 +161,12 @@ impl Recent {
         false
     }
 
-    /// Remembers that `version`, newer than all before, changes `keys`. Forgets the oldest when there are too many.
+    /// Every key of `version` is marked: what is unchanged now is unchanged at that version.
+    pub(crate) fn complete(&mut self, version: Version) {
+        self.complete = version;
+    }
+
+    /// Remembers that `version`, not older than any before, changes `keys`. Forgets the oldest when there are too many.
     pub(crate) fn mark<'a>(&mut self, version: Version, keys: impl Iterator<Item = &'a Key>) {
         let before = self.change_total;
         let mut marked = Vec::new();
@@ -232,6 +240,20 @@ mod tests {
 
     fn keys(names: &[&str]) -> Vec<Key> {
         names.iter().map(|key| Key::from(*key)).collect()
+    }
+
+    #[test]
+    fn a_version_of_which_keys_are_still_to_be_marked_is_not_one_to_rely_on() {
+        let mut recent = Recent::new(0, RecentLimits::default());
+        let reads = points(&["z"]);
+        recent.mark(1, keys(&["a"]).iter());
+        recent.complete(1);
+        recent.mark(2, keys(&["b"]).iter());
+        assert_eq!(recent.none_changed_since(&reads, 0), Some(1), "2 may yet change it");
+        recent.mark(2, keys(&["z"]).iter());
+        recent.complete(2);
+        assert_eq!((recent.none_changed_since(&reads, 1), recent.none_changed_since(&reads, 2)), (None, Some(2)));
+        assert!(recent.check(1, &range("y", None)).is_err() && recent.check(1, &range("c", Some("y"))).is_ok());
     }
 
     #[test]
