@@ -15,8 +15,8 @@ use crate::limits::{ANSWER_BYTES_MAX, ANSWERS_IN_VAIN_MAX, UNFIT_CALLS_SKIPPED, 
 
 /// Parts with a lock of their own.
 const SHARDS: usize = 16;
-/// What a value of reflection takes besides its text, bytes.
-const VALUE_BYTES: usize = 40;
+/// What a value of reflection takes besides its text, bytes: itself, its field's name and what the allocator adds.
+const VALUE_BYTES: usize = 96;
 
 /// Which function is asked, of a plan (and so of a merchant and a revision), by whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
