@@ -67,7 +67,7 @@ fn nothing_is_lost_between_an_answer_given_again_and_the_commit() {
                 }
             ),
         );
-        let path = |n: usize| if n % 4 == 0 { "/bump" } else { "/read" };
+        let path = |n: usize| if n.is_multiple_of(4) { "/bump" } else { "/read" };
         let answers = interleave(seed, (0..80).map(|n| bench.ask("p", path(n), bench.context())).collect());
         let mut bumped: Vec<u64> = answers
             .into_iter()

@@ -94,9 +94,8 @@ async fn calls(bench: &mut Bench, rounds: usize, kind: &str, what: &str) -> Resu
     bench
         .report
         .add(&Line::new(format!("sandbox/service_call_fresh_{kind}"), median(fresh), "us", includes).at_most(25.0));
-    let includes = format!(
-        "The same call, answered before, and nothing that it depends on has changed: the answer is given again, the callee is not executed"
-    );
+    let includes = "The same call, answered before, and nothing that it depends on has changed: the answer is given again, the callee \
+                    is not executed";
     bench.report.add(&Line::new(format!("sandbox/service_call_answered_{kind}"), median(answered), "us", includes));
     Ok(())
 }
