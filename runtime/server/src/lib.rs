@@ -26,6 +26,7 @@ mod problem;
 mod routing;
 mod runner;
 mod state;
+mod steps;
 mod telemetry;
 #[cfg(test)]
 mod test_spec;

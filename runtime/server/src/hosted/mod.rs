@@ -32,6 +32,7 @@ use crate::observe::{Labels, panic_text};
 use crate::problem::{Code, Problem};
 use crate::routing::{Matched, match_route};
 use crate::state::{State, shorten};
+use crate::steps::end_of_step;
 use auth::Admission;
 use finishing::Finishing;
 
@@ -108,6 +109,7 @@ async fn serve(state: &Arc<State>, address: Address, request: Request<Body>) -> 
         let place = state.places.take().await?;
         let result = invoke(state, &address, call, context).await;
         drop(place);
+        end_of_step().await;
         match result {
             Err(Outcome::Again) => {}
             Err(Outcome::Failed(problem)) => return Err(*problem),
