@@ -40,7 +40,7 @@ const JOURNALS_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// never compacts, passes what is to be compacted round in a circle, without pause, for as long as the others are busy.
 const WORKERS: usize = 1;
 /// Share of the cache's size that is written to memory before it goes to a table, and its bounds.
-const MEMTABLE_SHARE: u64 = 8;
+const MEMTABLE_SHARE: u64 = 7;
 const MEMTABLE_BYTES_MIN: u64 = 256 * 1024;
 const MEMTABLE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// A store closed a moment ago in this process may still hold fjall's lock: how long its threads are waited for.

@@ -5,6 +5,7 @@
 //! gives the store that options ask for. Not here: what keys and values mean.
 
 mod archive;
+mod cached;
 mod committer;
 mod directory;
 mod engine;
@@ -23,6 +24,7 @@ mod space;
 pub use archive::{
     ArchiveError, ArchiveSummary, Progress, VisitRecord, copy_store, read_archive, restore_archive, write_archive,
 };
+pub use cached::Cached;
 pub use directory::create_directories;
 pub use engine::{Batch, Engine, EngineError, EngineStats, Injected, Visit};
 pub use memory::{FaultPlan, MemoryEngine};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use kontor_core::store::{StoreError, TxStore};
 
+use crate::cached::Cached;
 use crate::directory::{Content, Directory};
 use crate::engine::{Engine, EngineError};
 use crate::fjall_engine::FjallEngine;
@@ -59,6 +60,9 @@ impl FromStr for EngineKind {
     }
 }
 
+/// Share of the memory for caches that keeps single values.
+const VALUES_SHARE: u64 = 8;
+
 /// How to open a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreOptions {
@@ -66,7 +70,7 @@ pub struct StoreOptions {
     pub engine: EngineKind,
     /// The store's directory, made when it does not exist. The memory engine does not use it.
     pub directory: PathBuf,
-    /// Memory that the engine may use for its cache.
+    /// Memory for what was read lately: an eighth for values, the rest for the engine's own cache.
     pub cache_bytes: u64,
     /// Written into a new store's format file: program and version.
     pub created_by: String,
@@ -77,6 +81,14 @@ pub struct StoreOptions {
 impl StoreOptions {
     /// Cache: 256 MiB holds the working set of a store of about a million entries.
     pub const CACHE_BYTES: u64 = 256 * 1024 * 1024;
+
+    fn values_bytes(&self) -> u64 {
+        self.cache_bytes / VALUES_SHARE
+    }
+
+    fn engine_cache_bytes(&self) -> u64 {
+        self.cache_bytes - self.values_bytes()
+    }
 
     /// The default engine in `directory`.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
@@ -260,11 +272,11 @@ pub fn open(options: &StoreOptions) -> Result<StoreHandle, OpenError> {
         EngineKind::Memory => Arc::new(MemoryEngine::default()),
         EngineKind::Sled => {
             let (engine, directory) = SLED.open(options)?;
-            Arc::new(engine.keeping(directory))
+            Arc::new(Cached::new(Arc::new(engine.keeping(directory)), options.values_bytes()))
         }
         EngineKind::Fjall => {
             let (engine, directory) = FJALL.open(options)?;
-            Arc::new(engine.keeping(directory))
+            Arc::new(Cached::new(Arc::new(engine.keeping(directory)), options.values_bytes()))
         }
     };
     Ok(StoreHandle::new(OccStore::threaded_with(engine, options.recent)?))
@@ -306,7 +318,7 @@ impl<G: Engine> Opening<G> {
             }
             Content::Store => {
                 directory.require(self.files)?;
-                let opened = (self.open)(&directory.engine_path(), options.cache_bytes);
+                let opened = (self.open)(&directory.engine_path(), options.engine_cache_bytes());
                 let engine = opened.map_err(|error| match error {
                     EngineError::Fatal(what) => OpenError::Damaged { directory: options.directory.clone(), what },
                     EngineError::Unavailable(reason) => io(options, "opening the database", reason),
@@ -332,7 +344,7 @@ impl<G: Engine> Opening<G> {
     }
 
     fn create_engine(&self, options: &StoreOptions, directory: &Directory) -> Result<G, OpenError> {
-        (self.create)(&directory.engine_path(), options.cache_bytes)
+        (self.create)(&directory.engine_path(), options.engine_cache_bytes())
             .map_err(|error| io(options, "creating the database", error.to_string()))
     }
 }

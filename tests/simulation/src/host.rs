@@ -14,7 +14,7 @@ use kontor_core::observer::{DeadLetterReport, InvocationReport, Observer};
 use kontor_core::records::RequestContext;
 use kontor_core::revision::RevisionNumber;
 use kontor_core::transaction::Actor;
-use kontor_store::{FaultPlan, MemoryEngine, OccStore, RecentLimits};
+use kontor_store::{Cached, FaultPlan, MemoryEngine, OccStore, RecentLimits};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
@@ -35,6 +35,8 @@ const TRIES_MAX: u32 = 100;
 const WORK_AT_ONCE: usize = 6;
 /// Longest nap of the driver of background work.
 const NAP_MS_MAX: u64 = 60_000;
+/// Values kept in front of the store: few enough that some are dropped.
+const VALUES_BYTES: u64 = 64 * 1024;
 
 /// A request of a client.
 #[derive(Clone, Debug)]
@@ -211,7 +213,8 @@ impl Host {
         for attempt in 0..100_u64 {
             let pulse = Arc::new(Pulse::default());
             let limits = RecentLimits { changes, ..RecentLimits::default() };
-            let inner = OccStore::inline_with(memory.clone(), limits).map_err(|error| error.to_string())?;
+            let inner = OccStore::inline_with(Arc::new(Cached::new(memory.clone(), VALUES_BYTES)), limits)
+                .map_err(|error| error.to_string())?;
             let seed = self.plan.seed ^ number << 32 ^ attempt << 16;
             let store = SimStore::new(inner, self.plan.tempo, seed, self.timeline.clone(), pulse.clone());
             let opened = Machine::open(

@@ -86,7 +86,8 @@ macro_rules! methods {
 impl Router {
     /// Without routes.
     pub fn new() -> Self {
-        Self::default()
+        // Made anew for every request, usually by more than a dozen calls.
+        Self { routes: Vec::with_capacity(32), fallback: None }
     }
 
     methods! {
@@ -146,17 +147,19 @@ impl Router {
     }
 
     fn dispatch(&self, request: Request) -> Response {
-        let mut best: Option<(Vec<u8>, &Route, Captured)> = None;
+        let mut best: Option<(Rank, &Route)> = None;
         let mut allowed: Vec<&'static str> = Vec::new();
         for route in &self.routes {
-            let Some((rank, captured)) = capture(&route.path, request.path()) else { continue };
+            let Some(rank) = matches(&route.path, request.path(), None) else { continue };
             if !answers(route.method, request.method()) {
                 allowed.push(route.method);
-            } else if best.as_ref().is_none_or(|(best_rank, ..)| rank < *best_rank) {
-                best = Some((rank, route, captured));
+            } else if best.is_none_or(|(best_rank, _)| rank < best_rank) {
+                best = Some((rank, route));
             }
         }
-        if let Some((_, route, captured)) = best {
+        if let Some((_, route)) = best {
+            let mut captured = Captured::new();
+            matches(&route.path, request.path(), Some(&mut captured));
             return (route.endpoint)(&request.with_params(captured));
         }
         if !allowed.is_empty() {
@@ -186,10 +189,15 @@ fn not_allowed(request: &Request, mut allowed: Vec<&'static str>) -> Response {
     Error::new(405, "method-not-allowed", detail).into_response().with_header("allow", allowed)
 }
 
-/// What `pattern` captures of `path`, with a rank by which the more literal pattern comes first. `None`: it does not match.
-fn capture(pattern: &str, path: &str) -> Option<(Vec<u8>, Captured)> {
-    let mut rank = Vec::new();
-    let mut captured = Vec::new();
+/// How `pattern` matches `path`: the more literal pattern ranks lower. `None`: it does not. What it captures goes to `captured`, if
+/// anybody wants to know: every route of a plugin is tried for every request.
+fn matches(pattern: &str, path: &str, mut captured: Option<&mut Captured>) -> Option<Rank> {
+    let mut rank = Rank::default();
+    let mut capture = |name: &str, value: Cow<'_, str>| {
+        if let Some(captured) = &mut captured {
+            captured.push((name.to_owned(), value.into_owned()));
+        }
+    };
     let mut rest = Some(path.strip_prefix('/')?);
     let mut segments = pattern.strip_prefix('/')?.split('/').peekable();
     while let Some(segment) = segments.next() {
@@ -199,9 +207,8 @@ fn capture(pattern: &str, path: &str) -> Option<(Vec<u8>, Captured)> {
             if remaining.is_empty() || segments.peek().is_some() {
                 return None;
             }
-            rank.push(2);
-            captured.push((name.to_owned(), params::percent_decode(remaining)?.into_owned()));
-            return Some((rank, captured));
+            capture(name, params::percent_decode(remaining)?);
+            return Some(rank.then(Kind::Rest));
         }
         let (part, next) = match remaining.split_once('/') {
             Some((part, next)) => (part, Some(next)),
@@ -211,15 +218,39 @@ fn capture(pattern: &str, path: &str) -> Option<(Vec<u8>, Captured)> {
         match name {
             Some(_) if part.is_empty() => return None,
             Some(name) => {
-                rank.push(1);
-                captured.push((name.to_owned(), part.into_owned()));
+                rank = rank.then(Kind::Captured);
+                capture(name, part);
             }
-            None if part == segment => rank.push(0),
+            None if part == segment => rank = rank.then(Kind::Literal),
             None => return None,
         }
         rest = next;
     }
-    rest.is_none().then_some((rank, captured))
+    rest.is_none().then_some(rank)
+}
+
+/// What a segment of a pattern is, in the order of preference.
+#[derive(Clone, Copy)]
+enum Kind {
+    Literal = 1,
+    Captured = 2,
+    Rest = 3,
+}
+
+/// The kinds of a pattern's segments, two bits each, the first in the highest: patterns that match the same path are compared by
+/// their first segments of different kinds. Beyond 32 segments all patterns are alike.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    kinds: u64,
+    segments: u32,
+}
+
+impl Rank {
+    fn then(self, kind: Kind) -> Self {
+        let place = 62_u32.checked_sub(2 * self.segments);
+        let kinds = self.kinds | place.map_or(0, |place| (kind as u64) << place);
+        Self { kinds, segments: (self.segments + 1).min(32) }
+    }
 }
 
 #[cfg(test)]
@@ -257,6 +288,8 @@ mod tests {
             .post("/products", create)
             .get("/products/{id}", show)
             .get("/products/new", || "new")
+            .get("/{kind}/{id}/latest", || "some latest")
+            .get("/products/{id}/{*rest}", |Path((id, rest)): Path<(String, String)>| format!("{id} and {rest}"))
             .get("/products/{id}/lines/{line}", |Path((id, line)): Path<(String, u8)>| format!("{id} {line}"))
             .get("/files/{*rest}", |Path(rest): Path<String>| rest)
             .post("/form", form)
@@ -277,6 +310,9 @@ mod tests {
             ("GET", "/products/new", "", 200, "new"),
             ("GET", "/products/a%2Fb%20c", "", 200, "show a/b c"),
             ("GET", "/products/p/lines/7", "", 200, "p 7"),
+            ("GET", "/products/p/latest", "", 200, "p and latest"),
+            ("GET", "/files/p/latest", "", 200, "p/latest"),
+            ("GET", "/notes/p/latest", "", 200, "some latest"),
             ("GET", "/files/a/b.css", "", 200, "a/b.css"),
             ("HEAD", "/products/new", "", 200, ""),
             ("POST", "/form", "limit=9", 200, "form Some(9)"),
