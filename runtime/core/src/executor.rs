@@ -165,7 +165,7 @@ pub trait Executor: Send + Sync + fmt::Debug {
         &'a self,
         revision: Arc<Revision>,
         plugin: &'a PluginId,
-        call: &'a Call,
+        call: Call,
         transaction: Box<Transaction>,
     ) -> BoxFuture<'a, Executed>;
 }

@@ -14,7 +14,6 @@ use kontor_core::ids::PluginId;
 use kontor_core::limits::PLUGIN_LIMITS_MAX;
 use kontor_core::revision::{PluginSpec, Revision};
 use kontor_core::transaction::Transaction;
-use tokio::sync::Semaphore;
 use tracing::Instrument;
 use wasmtime::component::{Component, HasSelf, Linker};
 
@@ -24,11 +23,11 @@ use crate::bounds;
 use crate::cache::Cache;
 use crate::error::{EngineError, PrepareError, RevisionError};
 use crate::execution::{self, Context, Guest, Held, Outcome, Salvage, Work};
+use crate::long::LongThreads;
 use crate::options::{self, EngineOptions};
 use crate::plan::Plan;
 use crate::prepared::{self, Prepared};
 use crate::stop;
-use crate::turns::paced;
 
 /// Runs plugins. One per process: its pool of instances is shared by all merchants.
 ///
@@ -41,7 +40,7 @@ pub struct Engine {
     prepared: RwLock<HashMap<String, Arc<Prepared>>>,
     plans: Mutex<Plans>,
     counters: Counters,
-    turns: Option<Arc<Semaphore>>,
+    long_threads: Option<LongThreads>,
     answers: Option<Arc<Answers>>,
 }
 
@@ -124,6 +123,7 @@ impl Engine {
             Some(directory) => Some(Cache::open(directory, &engine)?),
             None => None,
         };
+        let long_threads = options.long_threads.map(LongThreads::start).transpose().map_err(EngineError::Threads)?;
         Ok(Self {
             engine,
             host,
@@ -132,7 +132,7 @@ impl Engine {
             prepared: RwLock::default(),
             plans: Mutex::default(),
             counters: Counters::default(),
-            turns: options.long_executions_max.map(|most| Arc::new(Semaphore::new(most.max(1)))),
+            long_threads,
             answers: (options.answers_bytes_max > 0).then(|| Arc::new(Answers::new(options.answers_bytes_max))),
         })
     }
@@ -264,7 +264,7 @@ impl Engine {
         &self,
         revision: Arc<Revision>,
         plugin: &PluginId,
-        call: &Call,
+        call: Call,
         transaction: Box<Transaction>,
     ) -> Executed {
         self.counters.executions.fetch_add(1, Ordering::Relaxed);
@@ -277,61 +277,63 @@ impl Engine {
             };
         };
         let pace = plan.plugins.get(position).and_then(|planned| planned.prepared.clone());
-        let work = self.run_at(position, revision, plan, plugin, call, transaction);
-        match (&self.turns, pace) {
-            (Some(turns), Some(prepared)) => {
+        let work = run_at(position, revision, plan, plugin.clone(), call, transaction, self.answers.clone());
+        let executed = match (&self.long_threads, pace) {
+            (Some(threads), Some(prepared)) => {
                 let broke = |executed: &Executed| matches!(executed.result, Err(ExecutionError::Stopped { .. }));
-                paced(turns, &prepared.pace, work, broke).await
+                threads.run(&prepared.pace, work, broke).await
             }
             _ => work.await,
-        }
-    }
-
-    async fn run_at(
-        &self,
-        position: usize,
-        revision: Arc<Revision>,
-        plan: Arc<Plan>,
-        plugin: &PluginId,
-        call: &Call,
-        transaction: Box<Transaction>,
-    ) -> Executed {
-        let timeout_ms =
-            plan.plugins.get(position).map_or(PLUGIN_LIMITS_MAX.timeout_ms, |planned| planned.limits.timeout_ms);
-        // Declared first, so dropped last: whatever becomes of the future below, the context ends up here.
-        let salvage = Arc::new(Salvage::default());
-        let context = Box::new(Context::new(transaction, revision, plan, self.answers.clone(), &salvage));
-        let held = Held::new(context);
-        let work = execution::invoke(held, position, Work::Entry(call));
-        let guarded = AssertUnwindSafe(work).catch_unwind();
-        let ended = tokio::time::timeout(Duration::from_millis(timeout_ms), guarded).await;
-        let (mut context, result) = match ended {
-            Ok(Ok((held, outcome))) => {
-                let context = salvaged(held, &salvage);
-                let result = conclude(plugin, outcome);
-                (context, result)
-            }
-            Ok(Err(panic)) => {
-                let text = panic_text(panic.as_ref());
-                tracing::error!(panic = text, "a host function panicked");
-                (salvage.take(), Err(ExecutionError::Host(format!("a host function panicked: {text}"))))
-            }
-            Err(_elapsed) => {
-                let context = salvage.take();
-                let running =
-                    context.as_ref().map_or_else(|| plugin.clone(), |context| context.transaction.plugin().clone());
-                let message = format!("the invocation took longer than {timeout_ms} ms");
-                let error = ExecutionError::Stopped { plugin: running, code: stop::TIMEOUT, message };
-                (context, Err(error))
-            }
         };
-        #[expect(clippy::expect_used, reason = "dropping what holds the context puts it into the salvage")]
-        let context = context.take().expect("the context came back");
-        let (transaction, abort, usage) = context.finish();
-        let result = abort.map_or(result, Err);
-        self.count(&result);
-        Executed { transaction, result, usage }
+        self.count(&executed.result);
+        executed
     }
+}
+
+/// Executes `call` in the plugin at `position`, whatever happens to it. Owns all that it needs: it may end on another thread.
+async fn run_at(
+    position: usize,
+    revision: Arc<Revision>,
+    plan: Arc<Plan>,
+    plugin: PluginId,
+    call: Call,
+    transaction: Box<Transaction>,
+    answers: Option<Arc<Answers>>,
+) -> Executed {
+    let timeout_ms =
+        plan.plugins.get(position).map_or(PLUGIN_LIMITS_MAX.timeout_ms, |planned| planned.limits.timeout_ms);
+    // Declared first, so dropped last: whatever becomes of the future below, the context ends up here.
+    let salvage = Arc::new(Salvage::default());
+    let context = Box::new(Context::new(transaction, revision, plan, answers, &salvage));
+    let held = Held::new(context);
+    let work = execution::invoke(held, position, Work::Entry(&call));
+    let guarded = AssertUnwindSafe(work).catch_unwind();
+    let ended = tokio::time::timeout(Duration::from_millis(timeout_ms), guarded).await;
+    let (mut context, result) = match ended {
+        Ok(Ok((held, outcome))) => {
+            let context = salvaged(held, &salvage);
+            let result = conclude(&plugin, outcome);
+            (context, result)
+        }
+        Ok(Err(panic)) => {
+            let text = panic_text(panic.as_ref());
+            tracing::error!(panic = text, "a host function panicked");
+            (salvage.take(), Err(ExecutionError::Host(format!("a host function panicked: {text}"))))
+        }
+        Err(_elapsed) => {
+            let context = salvage.take();
+            let running =
+                context.as_ref().map_or_else(|| plugin.clone(), |context| context.transaction.plugin().clone());
+            let message = format!("the invocation took longer than {timeout_ms} ms");
+            let error = ExecutionError::Stopped { plugin: running, code: stop::TIMEOUT, message };
+            (context, Err(error))
+        }
+    };
+    #[expect(clippy::expect_used, reason = "dropping what holds the context puts it into the salvage")]
+    let context = context.take().expect("the context came back");
+    let (transaction, abort, usage) = context.finish();
+    let result = abort.map_or(result, Err);
+    Executed { transaction, result, usage }
 }
 
 /// The context of an execution that ended.
@@ -376,7 +378,7 @@ impl Executor for Engine {
         &'a self,
         revision: Arc<Revision>,
         plugin: &'a PluginId,
-        call: &'a Call,
+        call: Call,
         transaction: Box<Transaction>,
     ) -> BoxFuture<'a, Executed> {
         let span = tracing::debug_span!(
@@ -384,7 +386,7 @@ impl Executor for Engine {
             merchant = transaction.merchant().as_str(),
             plugin = plugin.as_str(),
             invocation = transaction.invocation().as_str(),
-            call = call_name(call)
+            call = call_name(&call)
         );
         Box::pin(self.run(revision, plugin, call, transaction).instrument(span))
     }

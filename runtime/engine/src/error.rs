@@ -13,6 +13,9 @@ pub enum EngineError {
     /// The compile cache cannot be opened.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// The threads for long executions cannot be started.
+    #[error("the threads for long executions cannot be started: {0}")]
+    Threads(std::io::Error),
 }
 
 /// The compile cache cannot be opened. What is wrong with an entry is never an error: the entry is discarded.

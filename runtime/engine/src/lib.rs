@@ -21,13 +21,13 @@ mod error;
 mod execution;
 mod host;
 mod limits;
+mod long;
 mod meter;
 mod options;
 mod plan;
 mod prepared;
 mod service;
 mod stop;
-mod turns;
 mod types;
 
 pub use engine::{Engine, EngineStats};

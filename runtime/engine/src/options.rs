@@ -13,8 +13,9 @@ pub struct EngineOptions {
     pub cache_dir: Option<PathBuf>,
     /// Size of the instance pool.
     pub pool: PoolOptions,
-    /// How many long executions may be on a processor at once; quick ones are not counted. `None`: as many as there are threads.
-    pub long_executions_max: Option<usize>,
+    /// Threads of their own for executions that take long, so that quick ones need not wait for them. `None`: all are executed by the
+    /// threads that ask for them.
+    pub long_threads: Option<usize>,
     /// Whether Cranelift optimises. Off compiles faster; for tests of compilation only.
     pub optimise: bool,
     /// Memory for answers of service calls that are given again while nothing that they depend on has changed, bytes. 0: every call is
@@ -27,7 +28,7 @@ impl Default for EngineOptions {
         Self {
             cache_dir: None,
             pool: PoolOptions::default(),
-            long_executions_max: None,
+            long_threads: None,
             optimise: true,
             answers_bytes_max: limits::ANSWERS_BYTES_MAX,
         }

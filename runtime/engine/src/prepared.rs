@@ -12,8 +12,8 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 use crate::bindings::{event_handler, handler_types, http_handler, job_handler, lifecycle};
 use crate::error::PrepareError;
 use crate::execution::Guest;
+use crate::long::Pace;
 use crate::service;
-use crate::turns::Pace;
 use crate::types;
 
 /// What the host gives, by interface.

@@ -38,7 +38,7 @@ impl Executor for InSteps {
         &'a self,
         revision: Arc<Revision>,
         plugin: &'a PluginId,
-        call: &'a Call,
+        call: Call,
         transaction: Box<Transaction>,
     ) -> BoxFuture<'a, Executed> {
         Box::pin(async move {

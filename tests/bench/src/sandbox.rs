@@ -79,8 +79,7 @@ impl Sandbox {
             remote_address: "127.0.0.1".to_owned(),
             ..HttpRequest::default()
         });
-        let executed =
-            self.engine.execute(Arc::clone(&self.revision), &self.plugin, &call, Box::new(transaction)).await;
+        let executed = self.engine.execute(Arc::clone(&self.revision), &self.plugin, call, Box::new(transaction)).await;
         match executed.result {
             Ok(Reply::Http(response)) => Ok(response.status),
             other => bail!("{method} {path}: {other:?}"),

@@ -276,7 +276,7 @@ impl Machine {
                 return self.settle_unexecuted(invocation, course, transaction, &revision, ended).await;
             }
         };
-        let executed = self.parts.executor.execute(revision.clone(), &invocation.plugin, &call, transaction).await;
+        let executed = self.parts.executor.execute(revision.clone(), &invocation.plugin, call, transaction).await;
         self.settle(invocation, trigger, course, &revision, executed).await
     }
 

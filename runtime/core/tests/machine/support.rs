@@ -411,14 +411,14 @@ impl Executor for Scripts {
         &'a self,
         _revision: Arc<Revision>,
         plugin: &'a PluginId,
-        call: &'a Call,
+        call: Call,
         mut transaction: Box<Transaction>,
     ) -> BoxFuture<'a, Executed> {
         async move {
             pause().await;
             let handler = self.0.lock().unwrap().get(plugin).cloned();
             let result = match (handler, call) {
-                (Some(handler), call) => handler(call.clone(), &mut transaction).await,
+                (Some(handler), call) => handler(call, &mut transaction).await,
                 (None, Call::Migrate { .. }) => Ok(Reply::Migrated(None)),
                 (None, _) => Err(ExecutionError::Host(format!("no script for {plugin}"))),
             };

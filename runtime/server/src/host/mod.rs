@@ -73,9 +73,9 @@ impl Host {
         let pool = PoolOptions::default();
         let capacity = u64::from(pool.instances);
         let cache_dir = options.code_cache_dir.clone().unwrap_or_else(|| options.data_dir.join("compiled"));
-        let long_executions_max = Some(processors().saturating_sub(1).max(1));
+        let long_threads = Some(processors().saturating_sub(1).max(1));
         let engine_options =
-            EngineOptions { cache_dir: Some(cache_dir), pool, long_executions_max, ..EngineOptions::default() };
+            EngineOptions { cache_dir: Some(cache_dir), pool, long_threads, ..EngineOptions::default() };
         let engine = match tokio::task::spawn_blocking(move || Engine::new(engine_options)).await {
             Ok(engine) => engine.map_err(|e| StartError::Engine(e.to_string()))?,
             Err(panic) => return Err(StartError::Engine(format!("setting up the engine broke off: {panic}"))),

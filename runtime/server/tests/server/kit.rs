@@ -54,11 +54,11 @@ impl Executor for TestRunner {
         &'a self,
         _revision: Arc<Revision>,
         plugin: &'a PluginId,
-        call: &'a Call,
+        call: Call,
         mut transaction: Box<Transaction>,
     ) -> BoxFuture<'a, Executed> {
         Box::pin(async move {
-            let result = match call {
+            let result = match &call {
                 Call::Http(request) => self.http(plugin, request, &mut transaction).await.map(Reply::Http),
                 Call::Event(..) | Call::Job(_) => Ok(Reply::Done),
                 Call::Migrate { .. } => Ok(Reply::Migrated(None)),
