@@ -8,7 +8,6 @@ use kontor_core::revision::{PluginSpec, Revision};
 use kontor_engine::Engine;
 
 use crate::runner::{PluginRunner, Refusal, RunnerStats};
-use crate::steps::InSteps;
 
 /// See the module.
 #[derive(Debug)]
@@ -49,6 +48,6 @@ impl PluginRunner for EngineRunner {
     }
 
     fn executor(self: Arc<Self>) -> Arc<dyn Executor> {
-        Arc::new(InSteps(Arc::clone(&self.engine) as Arc<dyn Executor>))
+        Arc::clone(&self.engine) as Arc<dyn Executor>
     }
 }

@@ -3,16 +3,11 @@
 //!
 //! Reading HTTP, running guests and writing to a socket are each more code than a processor keeps close. Whoever takes all three at a
 //! stretch fetches all of it anew for every request; whoever does the same for many in a row fetches it once.
+//!
+//! A step ends only where nothing is held that others wait for: not between the beginning of a view and its validation.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::Poll;
-
-use futures_util::future::BoxFuture;
-use kontor_core::executor::{Call, Executed, Executor};
-use kontor_core::ids::PluginId;
-use kontor_core::revision::Revision;
-use kontor_core::transaction::Transaction;
 
 /// Ends a step: those in line for this thread take theirs before the caller takes its next one. Not `tokio::task::yield_now`, after
 /// which the thread asks the operating system for news first.
@@ -29,31 +24,10 @@ pub(crate) async fn end_of_step() {
     .await;
 }
 
-/// Makes every execution a step of its own.
-#[derive(Debug)]
-pub(crate) struct InSteps(pub(crate) Arc<dyn Executor>);
-
-impl Executor for InSteps {
-    fn execute<'a>(
-        &'a self,
-        revision: Arc<Revision>,
-        plugin: &'a PluginId,
-        call: Call,
-        transaction: Box<Transaction>,
-    ) -> BoxFuture<'a, Executed> {
-        Box::pin(async move {
-            end_of_step().await;
-            let executed = self.0.execute(revision, plugin, call, transaction).await;
-            end_of_step().await;
-            executed
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
     /// Notes each of its steps.
     async fn steps(name: char, notes: Arc<Mutex<String>>) {

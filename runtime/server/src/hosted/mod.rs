@@ -107,6 +107,7 @@ async fn serve(state: &Arc<State>, address: Address, request: Request<Body>) -> 
             remote_address: peer.map(|p: SocketAddr| p.ip().to_string()).unwrap_or_default(),
         };
         let place = state.places.take().await?;
+        end_of_step().await;
         let result = invoke(state, &address, call, context).await;
         drop(place);
         end_of_step().await;
