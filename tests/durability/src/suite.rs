@@ -258,7 +258,7 @@ impl Place {
         let reader = std::thread::spawn(move || forward_lines(stdout, &sender));
         let at_start = random.random_range(0..5) == 0;
         let mut wanted = if random.random_range(0..4) == 0 { 1 } else { random.random_range(1..400) };
-        let until = if at_start { Duration::from_millis(random.random_range(0..30)) } else { ROUND_TIMEOUT };
+        let until = if at_start { during_start(random, ready_ms) } else { ROUND_TIMEOUT };
         let mut acknowledged = self.acknowledged.clone();
         let mut was_ready = false;
         while wanted > 0 {
@@ -302,7 +302,7 @@ impl Place {
         let mut host = Host::start(options.engine, &self.data, self.disk.as_ref())?;
         if random.random_range(0..5) == 0 {
             // While it opens what the last round left, or creates it.
-            if host.ready_within(Duration::from_millis(random.random_range(0..200)))?.is_none() {
+            if host.ready_within(during_start(random, ready_ms))?.is_none() {
                 report.ended_at_start += 1;
                 return host.kill();
             }
@@ -452,4 +452,14 @@ pub fn default_directory() -> PathBuf {
 pub fn working_directory(path: &Path) -> Result<PathBuf> {
     std::fs::create_dir_all(path).with_context(|| format!("making {}", path.display()))?;
     Ok(path.canonicalize()?)
+}
+
+/// A moment while a process starts, or soon after: within one and a half times what starts took so far, so that on fast machines as many
+/// are caught as on slow ones.
+fn during_start(random: &mut ChaCha8Rng, ready_ms: &[u64]) -> Duration {
+    let usual_ms = match ready_ms.len() {
+        0 => 20,
+        starts => (ready_ms.iter().sum::<u64>() / starts as u64).max(1),
+    };
+    Duration::from_micros(random.random_range(0..usual_ms * 1_500))
 }
