@@ -10,6 +10,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
@@ -17,10 +18,14 @@ use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
 /// Time on a processor after which an execution is long, and mean of a plugin's executions from which on it begins as one.
-const QUICK: Duration = Duration::from_millis(2);
+const QUICK: Duration = Duration::from_millis(1);
 
 /// What an execution that broke counts for at least: one alone does not make its plugin a long one, a second soon after it does.
-const BROKEN: Duration = Duration::from_millis(6);
+const BROKEN: Duration = Duration::from_millis(3);
+
+/// Niceness of the threads: next to one of the others, a quarter of the processor.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 5;
 
 /// What a plugin's executions took of late, microseconds: a mean in which older ones count less and less.
 #[derive(Debug, Default)]
@@ -53,6 +58,7 @@ impl LongThreads {
             .thread_name("kontor-long")
             // A slice each, in turn.
             .event_interval(1)
+            .on_thread_start(step_back)
             .enable_all()
             .build()?;
         Ok(Self { runtime: Some(runtime) })
@@ -78,6 +84,18 @@ impl LongThreads {
         result
     }
 }
+
+/// Lets all threads that are not this one go first: a request that is waited for is quick, and what runs here takes long anyway.
+#[cfg(target_os = "linux")]
+fn step_back() {
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        tracing::warn!(%error, "long executions run at the priority of requests");
+    }
+}
+
+/// Elsewhere a priority is the whole process'.
+#[cfg(not(target_os = "linux"))]
+fn step_back() {}
 
 impl Drop for LongThreads {
     fn drop(&mut self) {
@@ -112,8 +130,15 @@ impl<T> Timed<T> {
         .await
     }
 
+    /// On a thread for what is long, where it offers the processor to others after each slice: the operating system may leave it a thread
+    /// for milliseconds, of whatever priority, though a request became ready there.
     async fn finished(mut self) -> (T, Duration) {
-        let result = poll_fn(|context| self.poll(context)).await;
+        let result = poll_fn(|context| {
+            let polled = self.poll(context);
+            thread::yield_now();
+            polled
+        })
+        .await;
         (result, self.spent)
     }
 }
@@ -145,7 +170,6 @@ mod tests {
     use super::*;
     use std::sync::Arc;
     use std::sync::Mutex;
-    use std::thread;
 
     /// Slices of work, each noted with its thread's name.
     async fn slices(count: usize, each: Duration, seen: Arc<Mutex<Vec<String>>>) {

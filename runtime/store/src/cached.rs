@@ -17,6 +17,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::{Cache, GuardResult};
 
 use crate::engine::{Batch, Engine, EngineError, EngineStats, Injected, Visit};
+use crate::give_way;
 
 /// Largest value that is kept: larger ones cost more memory than looking for them costs time.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
@@ -87,9 +88,11 @@ impl Engine for Cached {
     fn apply(&self, batch: Batch) -> Result<(), EngineError> {
         let keys: Vec<Key> = batch.writes.iter().map(|(key, _)| key.clone()).collect();
         let applied = self.engine.apply(batch);
+        give_way::between_steps(keys.len());
         // Also when it failed: who knows what is there now.
-        for key in &keys {
+        for (number, key) in keys.iter().enumerate() {
             self.values.remove(key.as_slice());
+            give_way::while_at(number);
         }
         applied
     }

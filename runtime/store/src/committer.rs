@@ -22,6 +22,7 @@ use kontor_core::store::{
 };
 
 use crate::engine::{Batch, EngineError, Injected};
+use crate::give_way;
 use crate::recent::{CONFLICT_KEYS_MAX, Refusal};
 use crate::shared::{Shared, count, lock};
 
@@ -176,8 +177,11 @@ impl Committer {
         } else {
             let writes = self.evaluate(commit, overlay)?;
             self.last += 1;
+            give_way::between_steps(writes.len());
             self.mark(&writes);
+            give_way::between_steps(writes.len());
             overlay.extend(writes);
+            give_way::between_steps(overlay.len());
             count(&self.shared.counts.commits);
             self.last
         };

@@ -22,6 +22,7 @@ use kontor_core::store::{KeyRange, Scanned, Value, Version};
 use crate::directory::{Directory, sync_everything};
 use crate::engine::{Batch, Engine, EngineError, EngineStats, Visit, is_empty_range};
 use crate::fjall_journal::{self, Stamp};
+use crate::give_way;
 use crate::layout::{LAYOUT_KEY, VERSION_KEY, caller_key, data_key, data_range};
 use crate::shared::describe_panic;
 use crate::space::space_alarm;
@@ -206,7 +207,8 @@ impl Engine for FjallEngine {
         let version = batch.version;
         self.guarded(|| {
             let mut writes = self.database.batch();
-            for (key, value) in batch.writes {
+            for (number, (key, value)) in batch.writes.into_iter().enumerate() {
+                give_way::while_at(number);
                 match value {
                     Some(value) => writes.insert(&self.keyspace, data_key(&key), fjall::Slice::from(value)),
                     None => writes.remove(&self.keyspace, data_key(&key)),
@@ -214,6 +216,7 @@ impl Engine for FjallEngine {
             }
             let stamp = Stamp { version, synced: self.synced.load(Ordering::Acquire) };
             writes.insert(&self.keyspace, VERSION_KEY, stamp.encode());
+            give_way::between_steps(writes.len());
             writes.commit()
         })?;
         self.applied.store(version, Ordering::Release);

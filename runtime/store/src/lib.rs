@@ -11,6 +11,7 @@ mod directory;
 mod engine;
 mod fjall_engine;
 mod fjall_journal;
+mod give_way;
 mod layout;
 mod memory;
 mod occ;
