@@ -177,11 +177,12 @@ impl Committer {
         } else {
             let writes = self.evaluate(commit, overlay)?;
             self.last += 1;
-            give_way::between_steps(writes.len());
+            let entries = writes.len();
+            give_way::between_steps(entries);
             self.mark(&writes);
-            give_way::between_steps(writes.len());
+            give_way::between_steps(entries);
             overlay.extend(writes);
-            give_way::between_steps(overlay.len());
+            give_way::between_steps(entries);
             count(&self.shared.counts.commits);
             self.last
         };

@@ -1,6 +1,6 @@
 //! Large commits let others onto the processor now and then. The committer is a thread like those that answer requests: a commit of
-//! some thousand entries takes it milliseconds, and whoever became ready on the same processor meanwhile would wait for all of them. Small
-//! commits never pause: many wait for them.
+//! some thousand entries takes it milliseconds, and whoever became ready on the same processor meanwhile would wait for all of them. A
+//! small one does not pause: many wait for it. Not here: in which order commits are made.
 
 use std::thread;
 
