@@ -30,6 +30,8 @@ pub struct HttpRequest {
     pub base_path: String,
     /// The peer.
     pub remote_address: String,
+    /// Position of the route in the plugin's manifest, if it is known: requests for one route are alike. The plugin does not see it.
+    pub route: Option<usize>,
 }
 
 /// A plugin's answer.
@@ -81,7 +83,7 @@ pub struct Job {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
     /// `http-handler.handle`
-    Http(HttpRequest),
+    Http(Arc<HttpRequest>),
     /// `event-handler.handle`, with the attempt from 1.
     Event(Event, u32),
     /// `job-handler.run`

@@ -215,8 +215,8 @@ impl Overlay {
     }
 
     /// What was read since the mark; none if the transaction's own writes were seen, if a counter's bounds were, or if it is too much.
-    pub(crate) fn end_recording(&mut self, mark: RecordingMark) -> Option<ReadSet> {
-        self.recording.end(mark)
+    pub(crate) fn end_recording(&mut self, mark: RecordingMark, reads_max: usize) -> Option<ReadSet> {
+        self.recording.end(mark, reads_max)
     }
 
     /// Whether `reads`, as they were at `version`, are what this transaction would read now: the version for which that is known.

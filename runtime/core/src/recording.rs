@@ -1,7 +1,6 @@
 //! What is read while something is worked out that may be asked again: an answer may be given a second time as long as nothing of it has
 //! changed. Not here: whose answers are kept, and for how long (the executor), and what has changed (the store).
 
-use crate::limits::RECORDED_READS_MAX;
 use crate::store::{Key, KeyRange, ReadSet};
 
 /// Reads written down, for any number of recordings within one another.
@@ -29,10 +28,10 @@ impl Recording {
     }
 
     /// What was read since; none if it was more than others could have seen, or too much.
-    pub(crate) fn end(&mut self, mark: RecordingMark) -> Option<ReadSet> {
+    pub(crate) fn end(&mut self, mark: RecordingMark, reads_max: usize) -> Option<ReadSet> {
         let points = self.points.get(mark.points..).unwrap_or_default();
         let ranges = self.ranges.get(mark.ranges..).unwrap_or_default();
-        let kept = self.own == mark.own && points.len() + ranges.len() <= RECORDED_READS_MAX;
+        let kept = self.own == mark.own && points.len() + ranges.len() <= reads_max;
         let reads = kept.then(|| {
             let (mut points, mut ranges) = (points.to_vec(), ranges.to_vec());
             points.sort_unstable();

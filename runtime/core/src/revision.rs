@@ -125,6 +125,17 @@ pub struct Route {
     pub auth: RouteAuth,
     /// Whether its invocations may use `outbound.fetch`.
     pub outbound: bool,
+    /// The request headers that the plugin is given, lower case: what its answer may vary by. It is then not given the peer's address either.
+    /// `None`: all of them.
+    #[serde(default)]
+    pub vary: Option<Vec<String>>,
+}
+
+impl Route {
+    /// Whether the plugin is given the request header with this lower-case name.
+    pub fn varies_by(&self, header: &str) -> bool {
+        self.vary.as_ref().is_none_or(|names| names.iter().any(|name| name == header))
+    }
 }
 
 /// A job name, with how failures are retried.

@@ -1,20 +1,17 @@
 //! Answers of service calls that may be given again. A call whose outcome depends on nothing but its parameters, the revision and what
 //! it read from the store needs no second execution while nothing of that has changed: the store knows what changed. So plugins may
 //! ask one another as often as they like, and nobody keeps copies that grow stale. Not here: what an answer depends on
-//! ([`kontor_core::transaction::Reliance`]), and when a call is fit ([`crate::execution`]).
+//! ([`kontor_core::transaction::Reliance`]), when a call is fit ([`crate::service`]), and how much is kept ([`crate::kept`]).
 
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use kontor_core::transaction::Reliance;
 use wasmtime::component::Val;
 
-use crate::limits::{ANSWER_BYTES_MAX, ANSWERS_IN_VAIN_MAX, UNFIT_CALLS_SKIPPED, VAIN_CALLS_SKIPPED};
+use crate::kept::Kept;
+use crate::limits::ANSWER_BYTES_MAX;
 
-/// Parts with a lock of their own.
-const SHARDS: usize = 16;
 /// What a value of reflection takes besides its text, bytes: itself, its field's name and what the allocator adds.
 const VALUE_BYTES: usize = 96;
 
@@ -60,64 +57,19 @@ pub(crate) struct Answer {
     params: Vec<Val>,
     pub(crate) results: Vec<Val>,
     pub(crate) reliance: Reliance,
-    bytes: usize,
 }
 
-/// The answers of all merchants, of bounded size: those not asked for in a while are forgotten.
-#[derive(Debug)]
-pub(crate) struct Answers {
-    shards: Vec<Mutex<Shard>>,
-    /// Of one generation of one shard.
-    generation_bytes_max: usize,
-    given: AtomicU64,
-    kept: AtomicU64,
-}
-
-/// Two generations: what is asked for moves into the young one; when that is full, the old one is forgotten and takes its place.
-#[derive(Debug, Default)]
-struct Shard {
-    young: HashMap<u64, Arc<Answer>>,
-    young_bytes: usize,
-    old: HashMap<u64, Arc<Answer>>,
-}
+/// The answers of all merchants.
+pub(crate) type Answers = Kept<Answer>;
 
 impl Answers {
-    pub(crate) fn new(bytes_max: usize) -> Self {
-        Self {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            generation_bytes_max: bytes_max / SHARDS / 2,
-            given: AtomicU64::new(0),
-            kept: AtomicU64::new(0),
-        }
-    }
-
-    /// Answers given again, and answers kept, since the start.
-    pub(crate) fn counts(&self) -> (u64, u64) {
-        (self.given.load(Ordering::Relaxed), self.kept.load(Ordering::Relaxed))
-    }
-
     /// What was answered to this question. Whether it still stands is to be asked of the transaction.
-    pub(crate) fn find(&self, question: &Question, params: &[Val]) -> Option<Arc<Answer>> {
-        let mut shard = self.shard(question.hash)?;
-        let answer = match shard.young.get(&question.hash) {
-            Some(answer) => Arc::clone(answer),
-            None => {
-                let answer = shard.old.remove(&question.hash)?;
-                shard.insert(question.hash, Arc::clone(&answer), self.generation_bytes_max);
-                answer
-            }
-        };
-        drop(shard);
-        (answer.function == question.function && answer.params == params).then_some(answer)
+    pub(crate) fn answer(&self, question: &Question, params: &[Val]) -> Option<Arc<Answer>> {
+        self.find(question.hash).filter(|answer| answer.function == question.function && answer.params == params)
     }
 
-    /// An answer was given again.
-    pub(crate) fn given(&self) {
-        self.given.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Keeps an answer in the place of an earlier one. False if it is too large, or holds what cannot be compared.
-    pub(crate) fn keep(&self, question: &Question, params: &[Val], results: &[Val], reliance: Reliance) -> bool {
+    /// Keeps an answer. False if it is too large, or holds what cannot be compared.
+    pub(crate) fn keep_answer(&self, question: &Question, params: &[Val], results: &[Val], reliance: Reliance) -> bool {
         let (mut hasher, mut bytes) = (DefaultHasher::new(), question.bytes + reliance.bytes());
         for value in results {
             if walk(value, &mut hasher, &mut bytes).is_none() {
@@ -125,67 +77,9 @@ impl Answers {
             }
         }
         let answer =
-            Answer { function: question.function, params: params.to_vec(), results: results.to_vec(), reliance, bytes };
-        let Some(mut shard) = self.shard(question.hash) else {
-            return false;
-        };
-        shard.insert(question.hash, Arc::new(answer), self.generation_bytes_max);
-        drop(shard);
-        self.kept.fetch_add(1, Ordering::Relaxed);
+            Answer { function: question.function, params: params.to_vec(), results: results.to_vec(), reliance };
+        self.keep(question.hash, answer, bytes);
         true
-    }
-
-    fn shard(&self, hash: u64) -> Option<MutexGuard<'_, Shard>> {
-        let shard = self.shards.get(hash as usize % SHARDS)?;
-        Some(shard.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Shard {
-    fn insert(&mut self, hash: u64, answer: Arc<Answer>, bytes_max: usize) {
-        self.young_bytes += answer.bytes;
-        if let Some(replaced) = self.young.insert(hash, answer) {
-            self.young_bytes -= replaced.bytes;
-        }
-        if self.young_bytes > bytes_max {
-            self.old = std::mem::take(&mut self.young);
-            self.young_bytes = 0;
-        }
-    }
-}
-
-/// Whether trying to keep a function's answers is worth it, learnt from the calls before.
-#[derive(Debug, Default)]
-pub(crate) struct Habit {
-    /// Calls to come that are not tried.
-    skip: AtomicU32,
-    /// Answers kept since one was given again.
-    in_vain: AtomicU32,
-}
-
-impl Habit {
-    /// Whether to try with this call.
-    pub(crate) fn tries(&self) -> bool {
-        let skipped = self.skip.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        skipped.is_err()
-    }
-
-    /// The answer was given again.
-    pub(crate) fn paid(&self) {
-        self.in_vain.store(0, Ordering::Relaxed);
-    }
-
-    /// The call was not fit: it did something, or depended on what only it can know.
-    pub(crate) fn unfit(&self) {
-        self.skip.store(UNFIT_CALLS_SKIPPED, Ordering::Relaxed);
-    }
-
-    /// An answer was kept.
-    pub(crate) fn kept(&self) {
-        if self.in_vain.fetch_add(1, Ordering::Relaxed) >= ANSWERS_IN_VAIN_MAX {
-            self.in_vain.store(0, Ordering::Relaxed);
-            self.skip.store(VAIN_CALLS_SKIPPED, Ordering::Relaxed);
-        }
     }
 }
 

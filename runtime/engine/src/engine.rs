@@ -22,11 +22,12 @@ use crate::bindings::Plugin;
 use crate::bounds;
 use crate::cache::Cache;
 use crate::error::{EngineError, PrepareError, RevisionError};
-use crate::execution::{self, Context, Guest, Held, Outcome, Salvage, Work};
+use crate::execution::{self, Context, Finished, Guest, Held, Outcome, Salvage, Work};
 use crate::long::LongThreads;
 use crate::options::{self, EngineOptions};
 use crate::plan::Plan;
 use crate::prepared::{self, Prepared};
+use crate::responses::{Asked, Responses};
 use crate::stop;
 
 /// Runs plugins. One per process: its pool of instances is shared by all merchants.
@@ -42,6 +43,7 @@ pub struct Engine {
     counters: Counters,
     long_threads: Option<LongThreads>,
     answers: Option<Arc<Answers>>,
+    responses: Option<Responses>,
 }
 
 /// Plans by the address of their revision. The weak reference keeps the address from being used again while the entry exists.
@@ -96,6 +98,10 @@ pub struct EngineStats {
     pub answers_given: u64,
     /// Answers that were kept for that.
     pub answers_kept: u64,
+    /// Requests that were answered without executing them.
+    pub responses_given: u64,
+    /// Responses that were kept for that.
+    pub responses_kept: u64,
 }
 
 impl fmt::Debug for Engine {
@@ -134,6 +140,7 @@ impl Engine {
             counters: Counters::default(),
             long_threads,
             answers: (options.answers_bytes_max > 0).then(|| Arc::new(Answers::new(options.answers_bytes_max))),
+            responses: (options.responses_bytes_max > 0).then(|| Responses::new(options.responses_bytes_max)),
         })
     }
 
@@ -181,6 +188,7 @@ impl Engine {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let cache = self.cache.as_ref().map(Cache::counts).unwrap_or_default();
         let (answers_given, answers_kept) = self.answers.as_ref().map(|answers| answers.counts()).unwrap_or_default();
+        let (responses_given, responses_kept) = self.responses.as_ref().map(Responses::counts).unwrap_or_default();
         EngineStats {
             executions: read(&self.counters.executions),
             stopped: read(&self.counters.stopped),
@@ -197,6 +205,8 @@ impl Engine {
             live_instances: self.engine.pooling_allocator_metrics().map_or(0, |metrics| metrics.component_instances()),
             answers_given,
             answers_kept,
+            responses_given,
+            responses_kept,
         }
     }
 
@@ -265,9 +275,8 @@ impl Engine {
         revision: Arc<Revision>,
         plugin: &PluginId,
         call: Call,
-        transaction: Box<Transaction>,
+        mut transaction: Box<Transaction>,
     ) -> Executed {
-        self.counters.executions.fetch_add(1, Ordering::Relaxed);
         let plan = self.plan(&revision);
         let Some(position) = plan.position(plugin) else {
             return Executed {
@@ -276,21 +285,33 @@ impl Engine {
                 usage: Vec::new(),
             };
         };
+        let asked = self.responses.as_ref().and_then(|responses| Asked::new(responses, &plan, position, &call));
+        if let Some((reply, usage)) = asked.as_ref().and_then(|asked| asked.given(&mut transaction)) {
+            return Executed { transaction, result: Ok(reply), usage: vec![(plugin.clone(), usage)] };
+        }
+        let recorded = asked.map(|asked| (asked, transaction.begin_recording()));
+        self.counters.executions.fetch_add(1, Ordering::Relaxed);
         let pace = plan.plugins.get(position).and_then(|planned| planned.prepared.clone());
-        let work = run_at(position, revision, plan, plugin.clone(), call, transaction, self.answers.clone());
-        let executed = match (&self.long_threads, pace) {
+        let work =
+            run_at(position, revision, Arc::clone(&plan), plugin.clone(), call, transaction, self.answers.clone());
+        let (mut executed, personal) = match (&self.long_threads, pace) {
             (Some(threads), Some(prepared)) => {
-                let broke = |executed: &Executed| matches!(executed.result, Err(ExecutionError::Stopped { .. }));
+                let broke =
+                    |(executed, _): &(Executed, bool)| matches!(executed.result, Err(ExecutionError::Stopped { .. }));
                 threads.run(&prepared.pace, work, broke).await
             }
             _ => work.await,
         };
         self.count(&executed.result);
+        if let Some((asked, recording)) = recorded {
+            asked.keep(recording, &mut executed, personal);
+        }
         executed
     }
 }
 
-/// Executes `call` in the plugin at `position`, whatever happens to it. Owns all that it needs: it may end on another thread.
+/// Executes `call` in the plugin at `position`, whatever happens to it, and tells whether the execution was personal
+/// ([`execution::Finished`]). Owns all that it needs: it may end on another thread.
 async fn run_at(
     position: usize,
     revision: Arc<Revision>,
@@ -299,7 +320,7 @@ async fn run_at(
     call: Call,
     transaction: Box<Transaction>,
     answers: Option<Arc<Answers>>,
-) -> Executed {
+) -> (Executed, bool) {
     let timeout_ms =
         plan.plugins.get(position).map_or(PLUGIN_LIMITS_MAX.timeout_ms, |planned| planned.limits.timeout_ms);
     // Declared first, so dropped last: whatever becomes of the future below, the context ends up here.
@@ -331,9 +352,9 @@ async fn run_at(
     };
     #[expect(clippy::expect_used, reason = "dropping what holds the context puts it into the salvage")]
     let context = context.take().expect("the context came back");
-    let (transaction, abort, usage) = context.finish();
+    let Finished { transaction, abort, usage, personal } = context.finish();
     let result = abort.map_or(result, Err);
-    Executed { transaction, result, usage }
+    (Executed { transaction, result, usage }, personal)
 }
 
 /// The context of an execution that ended.

@@ -36,9 +36,21 @@ pub(crate) struct Context {
     pub(crate) answers: Option<Arc<Answers>>,
     /// Counts what may make the same call end otherwise another time, apart from the store's contents.
     pub(crate) personal: u64,
+    /// Counts calls to instances that may remember earlier ones of this execution.
+    pub(crate) remembered: u64,
     /// Set once: why the whole execution is given up, whatever the guests make of it.
     abort: Option<ExecutionError>,
     salvage: Weak<Salvage>,
+}
+
+/// What is left of an execution.
+pub(crate) struct Finished {
+    pub(crate) transaction: Box<Transaction>,
+    /// Why it was given up, if it was.
+    pub(crate) abort: Option<ExecutionError>,
+    pub(crate) usage: Vec<(PluginId, Usage)>,
+    /// Whether it did, or learnt, what makes the same call unlike this one another time, apart from the store's contents.
+    pub(crate) personal: bool,
 }
 
 /// What a plugin used in this execution, over all its instances.
@@ -160,6 +172,7 @@ impl Context {
             calls: 0,
             answers,
             personal: 0,
+            remembered: 0,
             abort: None,
             salvage: Arc::downgrade(salvage),
         }
@@ -206,7 +219,7 @@ impl Context {
     }
 
     /// Ends the execution: what is left for the machine.
-    pub(crate) fn finish(mut self) -> (Box<Transaction>, Option<ExecutionError>, Vec<(PluginId, Usage)>) {
+    pub(crate) fn finish(mut self) -> Finished {
         for position in 0..self.instances.len() {
             self.retire(position);
         }
@@ -218,7 +231,7 @@ impl Context {
                 Some((id, self.usage.get(position)?.usage.clone()))
             })
             .collect();
-        (self.transaction, self.abort.take(), usage)
+        Finished { transaction: self.transaction, abort: self.abort.take(), usage, personal: self.personal > 0 }
     }
 
     /// Drops the instance at `position`, if it is there, and books what it used.

@@ -53,7 +53,13 @@ pub(crate) const OUTBOUND_GRACE: Duration = Duration::from_secs(5);
 pub(crate) const ANSWERS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Largest question with its answer that is kept: larger ones cost as much to compare and to copy as to work out.
 pub(crate) const ANSWER_BYTES_MAX: usize = 64 * 1024;
-/// Calls of a function that are executed without trying to keep the answer, after one that could not be kept.
+/// Memory for responses to requests that may be given again, bytes: a thousand pages of some tens of kilobytes.
+pub(crate) const RESPONSES_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Largest request with its response that is kept, bytes: a quarter of what a shard of that memory holds of one generation.
+pub(crate) const RESPONSE_BYTES_KEPT_MAX: usize = 256 * 1024;
+/// Keys and ranges that a response may depend on to be given again: a page with a list of some fifty things reads that much.
+pub(crate) const RESPONSE_READS_MAX: usize = 512;
+/// Calls of a function (or requests for a route) that are executed without trying to keep the answer, after one that could not be kept.
 pub(crate) const UNFIT_CALLS_SKIPPED: u32 = 64;
 /// Answers of a function kept in a row without one being asked for again, after which no more are kept for a while.
 pub(crate) const ANSWERS_IN_VAIN_MAX: u32 = 2_048;

@@ -21,6 +21,8 @@ pub struct EngineOptions {
     /// Memory for answers of service calls that are given again while nothing that they depend on has changed, bytes. 0: every call is
     /// executed.
     pub answers_bytes_max: usize,
+    /// The same for responses to GET requests.
+    pub responses_bytes_max: usize,
 }
 
 impl Default for EngineOptions {
@@ -31,6 +33,7 @@ impl Default for EngineOptions {
             long_threads: None,
             optimise: true,
             answers_bytes_max: limits::ANSWERS_BYTES_MAX,
+            responses_bytes_max: limits::RESPONSES_BYTES_MAX,
         }
     }
 }

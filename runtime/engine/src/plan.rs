@@ -9,8 +9,8 @@ use kontor_core::limits::{PLUGIN_LIMITS_MAX, PluginLimits};
 use kontor_core::revision::{Revision, same_track};
 use wasmtime::component::ComponentExportIndex;
 
-use crate::answers::Habit;
 use crate::error::LinkProblem;
+use crate::habit::Habit;
 use crate::prepared::{Prepared, ServiceExport, ServiceImport};
 use crate::types;
 
@@ -35,6 +35,8 @@ pub(crate) struct PlannedPlugin {
     pub(crate) config: String,
     /// Where its service imports lead, by their position in [`Prepared::services`].
     pub(crate) services: Vec<Target>,
+    /// By the position of its routes: whether keeping their responses pays.
+    pub(crate) routes: Vec<Habit>,
 }
 
 /// Where calls of a service import lead.
@@ -77,6 +79,7 @@ impl Plan {
                     .flat_map(|code| &code.services)
                     .map(|import| resolve(revision, &prepared, id, import))
                     .collect(),
+                routes: plugin.spec.routes.iter().map(|_| Habit::default()).collect(),
             })
             .collect();
         static PLANS: AtomicU64 = AtomicU64::new(0);

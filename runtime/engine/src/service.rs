@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use kontor_core::ids::PluginId;
+use kontor_core::limits::RECORDED_READS_MAX;
 use kontor_core::transaction::{OpenRecording, OperationError};
 use tracing::Instrument;
 use wasmtime::StoreContextMut;
@@ -154,8 +155,9 @@ enum Before {
 struct Recorded {
     question: Question,
     recording: OpenRecording,
-    /// [`Context::personal`] before the call.
+    /// [`Context::personal`] and [`Context::remembered`] before the call.
     personal: u64,
+    remembered: u64,
 }
 
 impl Asked<'_> {
@@ -163,7 +165,7 @@ impl Asked<'_> {
     fn before(&self, context: &mut Context, params: &[Val], results: &mut [Val]) -> Before {
         if context.is_live(self.edge.provider) {
             // What its instance remembers of an earlier call of this execution is nobody else's.
-            context.personal += 1;
+            context.remembered += 1;
             return Before::Execute(None);
         }
         let Some(answers) = context.answers.clone() else {
@@ -175,7 +177,7 @@ impl Asked<'_> {
         let Some(question) = Question::new(self.function, params) else {
             return Before::Execute(None);
         };
-        if let Some(answer) = answers.find(&question, params)
+        if let Some(answer) = answers.answer(&question, params)
             && answer.results.len() == results.len()
             && context.transaction.recall(&self.callee.id, &answer.reliance)
         {
@@ -188,6 +190,7 @@ impl Asked<'_> {
         Before::Execute(Some(Recorded {
             question,
             personal: context.personal,
+            remembered: context.remembered,
             recording: context.transaction.begin_recording(),
         }))
     }
@@ -208,7 +211,7 @@ impl Asked<'_> {
         let Some(recorded) = recorded else {
             return;
         };
-        let reliance = context.transaction.end_recording(recorded.recording);
+        let reliance = context.transaction.end_recording(recorded.recording, RECORDED_READS_MAX);
         let (Some(answers), Some(habit)) = (&context.answers, self.edge.habits.get(self.function.function)) else {
             return;
         };
@@ -216,9 +219,10 @@ impl Asked<'_> {
             // Its effects are undone; it says nothing of calls that succeed.
             return;
         }
-        let fit = matches!(outcome, Outcome::Returned) && context.personal == recorded.personal;
+        let unlike = context.personal != recorded.personal || context.remembered != recorded.remembered;
+        let fit = matches!(outcome, Outcome::Returned) && !unlike;
         let kept = match reliance {
-            Some(reliance) if fit => answers.keep(&recorded.question, params, results, reliance),
+            Some(reliance) if fit => answers.keep_answer(&recorded.question, params, results, reliance),
             _ => false,
         };
         if kept {

@@ -121,6 +121,10 @@ pub struct Route {
     /// Whether it may call other servers.
     #[serde(default)]
     pub outbound: bool,
+    /// Of a `GET` route, the request headers that its answers depend on, lower case. The plugin is given no others, nor the peer's address;
+    /// requests that differ only in those are the same. Without it: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vary: Option<Vec<String>>,
 }
 
 /// A kind of job.
@@ -431,6 +435,7 @@ impl Route {
             path: self.path.clone(),
             auth: self.auth()?,
             outbound: self.outbound,
+            vary: self.vary.clone(),
         })
     }
 }

@@ -108,6 +108,16 @@ fn refusals_name_line_column_and_what_is_allowed() {
             "`routes[0].auth`: `anyone` is not a class",
         ),
         ("[[routes]]\nmethod = \"get\"\npath = \"/a\"\nauth = \"public\"", "8:10", "`get` is not a method"),
+        (
+            "[[routes]]\nmethod = \"GET\"\npath = \"/a\"\nauth = \"public\"\nvary = [\"Cookie\"]",
+            "11:8",
+            "`Cookie` is not a header's name in lower case",
+        ),
+        (
+            "[[routes]]\nmethod = \"*\"\npath = \"/a\"\nauth = \"public\"\nvary = []",
+            "11:8",
+            "only a `GET` route says what its answers vary by, not `*`",
+        ),
         ("[[routes]]\nmethod = \"GET\"\npath = \"a\"\nauth = \"public\"", "9:8", "it begins with `/`"),
         ("[[routes]]\nmethod = \"GET\"\npath = \"/{*rest}/x\"\nauth = \"public\"", "9:8", "only be at the end"),
         ("[[routes]]\nmethod = \"GET\"\npath = \"/{a}/{a}\"\nauth = \"public\"", "9:8", "one name twice"),

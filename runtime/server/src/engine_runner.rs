@@ -44,6 +44,8 @@ impl PluginRunner for EngineRunner {
             capacity: if stats.pooling { self.capacity } else { 0 },
             answers_given: stats.answers_given,
             answers_kept: stats.answers_kept,
+            responses_given: stats.responses_given,
+            responses_kept: stats.responses_kept,
         }
     }
 

@@ -9,6 +9,7 @@ pub mod backup;
 mod control;
 mod engine_runner;
 mod environment;
+mod front;
 mod host;
 mod hosted;
 mod install;

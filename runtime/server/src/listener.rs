@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -15,8 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
 
+use crate::front::Front;
 use crate::limits::{CONNECTIONS_MAX, HEAD_BYTES_MAX, HEADER_READ_TIMEOUT, HEADERS_MAX, HTTP2_STREAMS_MAX};
 
 /// The peer of the connection that a request came over.
@@ -36,7 +35,7 @@ pub(crate) struct Ends {
 }
 
 /// Accepts until told to stop. The tracker tells when all connections are gone.
-pub(crate) async fn accept(listener: TcpListener, router: Router, ends: Ends, connections: TaskTracker) {
+pub(crate) async fn accept(listener: TcpListener, front: Arc<Front>, ends: Ends, connections: TaskTracker) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let place = tokio::select! {
@@ -52,9 +51,9 @@ pub(crate) async fn accept(listener: TcpListener, router: Router, ends: Ends, co
         };
         match accepted {
             Ok((stream, peer)) => {
-                let (router, ends) = (router.clone(), ends.clone());
+                let (front, ends) = (Arc::clone(&front), ends.clone());
                 connections.spawn(async move {
-                    serve(stream, peer, router, ends).await;
+                    serve(stream, peer, front, ends).await;
                     drop(place);
                 });
             }
@@ -67,17 +66,16 @@ pub(crate) async fn accept(listener: TcpListener, router: Router, ends: Ends, co
     connections.close();
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, ends: Ends) {
+async fn serve(stream: TcpStream, peer: SocketAddr, front: Arc<Front>, ends: Ends) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY cannot be set");
     }
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let router = router.clone();
+        let front = Arc::clone(&front);
         async move {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(PeerAddress(peer));
-            let Ok(response) = router.oneshot(request).await;
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(front.answer(request).await)
         }
     });
     let mut builder = Builder::new(TokioExecutor::new());

@@ -3,11 +3,10 @@
 use std::any::Any;
 use std::time::Instant;
 
-use axum::body::Body;
 use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use kontor_core::ids::{MerchantId, PluginId};
 use tracing::Instrument as _;
 
 use crate::environment::time_ordered_id;
@@ -21,13 +20,13 @@ const REQUEST_ID_CHARS_MAX: usize = 64;
 /// Whose route answered, for metrics; put into the response's extensions by the handler.
 #[derive(Clone, Debug)]
 pub(crate) struct Labels {
-    pub(crate) merchant: String,
-    pub(crate) plugin: String,
+    pub(crate) merchant: MerchantId,
+    pub(crate) plugin: PluginId,
     pub(crate) class: &'static str,
 }
 
-/// The middleware.
-pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
+/// Observes how `answer` answers the request.
+pub(crate) async fn observe(mut request: Request, answer: impl AsyncFnOnce(Request) -> Response) -> Response {
     let started = Instant::now();
     let id = request_id(request.headers());
     let value = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("unknown"));
@@ -40,7 +39,7 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
         status = tracing::field::Empty,
     );
     trace_context::adopt(&span, request.headers());
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = answer(request).instrument(span.clone()).await;
     response.headers_mut().insert(REQUEST_ID, value);
 
     let elapsed = started.elapsed();
@@ -62,8 +61,8 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
 }
 
 /// What a panic of a handler becomes. The text of the panic goes to the log only.
-pub(crate) fn panicked(panic: Box<dyn Any + Send + 'static>) -> http::Response<Body> {
-    tracing::error!(panic = panic_text(panic.as_ref()), "a handler panicked");
+pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Response {
+    tracing::error!(panic = panic_text(panic), "a handler panicked");
     Problem::new(Code::Internal, "The request broke off inside the host. The log has more under this request's id.")
         .into_response()
 }

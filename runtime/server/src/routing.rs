@@ -9,8 +9,8 @@ use kontor_core::revision::Route;
 /// What matching found.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Matched<'a> {
-    /// This route.
-    Route(&'a Route),
+    /// This route, with its position.
+    Route(usize, &'a Route),
     /// The path exists with other methods.
     MethodNotAllowed(Vec<String>),
     /// No such path.
@@ -26,22 +26,22 @@ pub(crate) fn match_route<'a>(routes: &'a [Route], method: &str, path: &str) -> 
         Ok(segments) => segments,
         Err(reason) => return Matched::Ambiguous(reason),
     };
-    let mut best: Option<(Vec<u8>, bool, &Route)> = None;
+    let mut best: Option<(Vec<u8>, bool, usize, &Route)> = None;
     let mut allowed = Vec::new();
-    for route in routes {
+    for (position, route) in routes.iter().enumerate() {
         let Some(rank) = match_pattern(&route.path, &segments) else { continue };
         let exact = route.method == method;
         if exact || route.method == "*" || (method == "HEAD" && route.method == "GET") {
-            let better = best.as_ref().is_none_or(|(r, e, _)| (&rank, !exact) < (r, !e));
+            let better = best.as_ref().is_none_or(|(r, e, ..)| (&rank, !exact) < (r, !e));
             if better {
-                best = Some((rank, exact, route));
+                best = Some((rank, exact, position, route));
             }
         } else {
             allowed.push(route.method.clone());
         }
     }
-    if let Some((_, _, route)) = best {
-        return Matched::Route(route);
+    if let Some((_, _, position, route)) = best {
+        return Matched::Route(position, route);
     }
     if allowed.is_empty() {
         return Matched::NotFound;
@@ -125,6 +125,7 @@ mod tests {
                 path: (*path).to_owned(),
                 auth: RouteAuth::Public,
                 outbound: false,
+                vary: None,
             })
             .collect()
     }
@@ -132,7 +133,10 @@ mod tests {
     fn check(list: &[(&str, &str)], method: &str, path: &str, expected: &str) {
         let routes = routes(list);
         let found = match match_route(&routes, method, path) {
-            Matched::Route(route) => format!("{} {}", route.method, route.path),
+            Matched::Route(position, route) => {
+                assert_eq!(&routes[position], route);
+                format!("{} {}", route.method, route.path)
+            }
             Matched::MethodNotAllowed(allowed) => format!("405 {}", allowed.join(",")),
             Matched::NotFound => "404".to_owned(),
             Matched::Ambiguous(_) => "400".to_owned(),

@@ -29,6 +29,10 @@ pub struct RunnerStats {
     pub answers_given: u64,
     /// Answers kept for that.
     pub answers_kept: u64,
+    /// The same of requests.
+    pub responses_given: u64,
+    /// Responses kept for that.
+    pub responses_kept: u64,
 }
 
 /// Runs plugins.

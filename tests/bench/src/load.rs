@@ -45,6 +45,9 @@ pub(crate) enum Work {
     },
 }
 
+/// Where the client writes the number of a visit, as many hexadecimal digits.
+pub(crate) const VISIT_PLACE: &str = "0000visit-number";
+
 /// A request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Request {
@@ -56,6 +59,13 @@ pub(crate) struct Request {
 impl Request {
     pub(crate) fn get(path: impl Into<String>) -> Self {
         Self { method: "GET".to_owned(), path: path.into(), body: None }
+    }
+
+    /// Asked as a question that was never asked before: with a parameter that has another value each time.
+    pub(crate) fn get_anew(path: impl Into<String>) -> Self {
+        let path: String = path.into();
+        let separator = if path.contains('?') { '&' } else { '?' };
+        Self::get(format!("{path}{separator}visit={VISIT_PLACE}"))
     }
 
     pub(crate) fn post(path: impl Into<String>) -> Self {

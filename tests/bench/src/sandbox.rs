@@ -72,13 +72,13 @@ impl Sandbox {
             secrets: Arc::clone(&self.secrets),
             outside: None,
         })?;
-        let call = Call::Http(HttpRequest {
+        let call = Call::Http(Arc::new(HttpRequest {
             method: method.to_owned(),
             path: path.to_owned(),
             base_path: "/m/bench/probe".to_owned(),
             remote_address: "127.0.0.1".to_owned(),
             ..HttpRequest::default()
-        });
+        }));
         let executed = self.engine.execute(Arc::clone(&self.revision), &self.plugin, call, Box::new(transaction)).await;
         match executed.result {
             Ok(Reply::Http(response)) => Ok(response.status),

@@ -71,7 +71,8 @@ impl Base {
     /// Builds the plugins where needed, and the shop. Takes seconds, the first time minutes.
     pub fn new() -> Arc<Self> {
         // So much room that no answer is forgotten because of other runs in this process: the same seed is the same run.
-        let options = EngineOptions { answers_bytes_max: 1 << 30, ..EngineOptions::default() };
+        let options =
+            EngineOptions { answers_bytes_max: 1 << 30, responses_bytes_max: 1 << 30, ..EngineOptions::default() };
         let engine = Engine::new(options).unwrap_or_else(|error| panic!("the engine: {error}"));
         let engine = Arc::new(engine);
         let clock = Arc::new(VirtualClock::new(0));

@@ -15,6 +15,7 @@ use kontor_core::records::RequestContext;
 use kontor_core::revision::RevisionNumber;
 use kontor_core::transaction::Actor;
 use kontor_store::{Cached, FaultPlan, MemoryEngine, OccStore, RecentLimits};
+use kontor_testkit::find_route;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
@@ -347,7 +348,7 @@ impl Host {
         self.requests.set(number);
         let plugin = PluginId::new(ask.plugin).ok()?;
         let (path, query) = ask.path.split_once('?').unwrap_or((&ask.path, ""));
-        let request = HttpRequest {
+        let mut request = HttpRequest {
             method: ask.method.to_owned(),
             path: path.to_owned(),
             query: query.to_owned(),
@@ -355,6 +356,7 @@ impl Host {
             body: if ask.body.is_null() { Vec::new() } else { ask.body.to_string().into_bytes() },
             base_path: format!("/m/{}/{}", self.merchant(), ask.plugin),
             remote_address: "127.0.0.1".to_owned(),
+            route: None,
         };
         let is_public = matches!(ask.plugin, "storefront" | "witness");
         let context = RequestContext {
@@ -369,6 +371,13 @@ impl Host {
         let merchant = self.merchant().clone();
         let name = format!("{} {} {}", ask.plugin, ask.method, ask.path);
         self.handle.spawn(Kind::Host(life), name, async move {
+            // As the server does, so that responses are given again.
+            if let Ok(revision) = machine.current(&merchant).await
+                && let Some(installed) = revision.plugins.get(&plugin)
+            {
+                request.route =
+                    find_route(&installed.spec, &request.method, &request.path).map(|(position, _)| position);
+            }
             let said = match machine.request(&merchant, &plugin, request, context).await {
                 Ok(answer) => Said {
                     status: answer.response.status,

@@ -45,7 +45,7 @@ struct Dedupe {
 
 #[derive(Debug)]
 struct RequestTrigger {
-    request: HttpRequest,
+    request: Arc<HttpRequest>,
     mark: Key,
     /// Whether an execution of this request was begun: only then can there be a mark, unless the client repeats a request.
     opened: bool,
@@ -76,7 +76,7 @@ impl Machine {
             Arc::new(Exchanger::new(parts, merchant.clone(), id, 1, None))
         });
         let mut trigger = RequestTrigger {
-            request,
+            request: Arc::new(request),
             mark: commit_mark(merchant, &context.invocation, now_ms),
             opened: false,
             dedupe,

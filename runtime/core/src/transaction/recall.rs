@@ -1,6 +1,7 @@
-//! Calls that need not be executed again. An executor may keep what a plugin answered to a service call together with everything that it
-//! read, and give the same answer to the same question, in any later transaction, as long as nothing that was read has changed. The
-//! transaction then depends on those reads as if the call had been executed; its commit validates them.
+//! Calls that need not be executed again. An executor may keep what a plugin answered to a service call, or to a request that changed
+//! nothing, together with everything that it read, and give the same answer to the same question, in any later transaction, as long as
+//! nothing that was read has changed. The transaction then depends on those reads as if the call had been executed; its commit validates
+//! them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -36,17 +37,19 @@ impl Transaction {
     }
 
     /// What was read since the recording began; none if anything was written, if own writes or a counter's bounds were read, or if it
-    /// is more than `RECORDED_READS_MAX`. What else an answer may depend on (time, randomness, for whom the chain acts) the executor must know.
+    /// is more than `reads_max` keys and ranges. What else an answer may depend on (time, randomness, for whom the chain acts) the executor must
+    /// know.
     ///
     /// The reads need not be consistent: what is recorded with the version of this view, and read then or later, stands only while
     /// nothing newer than that version changed it.
-    pub fn end_recording(&mut self, recording: OpenRecording) -> Option<Reliance> {
-        let reads = self.overlay.end_recording(recording.0)?;
+    pub fn end_recording(&mut self, recording: OpenRecording, reads_max: usize) -> Option<Reliance> {
+        let reads = self.overlay.end_recording(recording.0, reads_max)?;
         Some(Reliance { reads, version: AtomicU64::new(self.overlay.view().version()) })
     }
 
     /// Calls `plugin` without executing it: true if what was relied on still stands, for this transaction too. It counts as a service
-    /// call with as many reads, and the transaction depends on them. False changes nothing that matters: execute the call.
+    /// call (unless `plugin` is the one called first) with as many reads, and the transaction depends on them. False changes nothing that
+    /// matters: execute the call.
     pub fn recall(&mut self, plugin: &PluginId, reliance: &Reliance) -> bool {
         let known = reliance.version.load(Ordering::Relaxed);
         let Some(newest) = self.overlay.holds(&reliance.reads, known) else {

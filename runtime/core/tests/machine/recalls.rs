@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use kontor_core::executor::Call;
+use kontor_core::limits::RECORDED_READS_MAX;
 use kontor_core::transaction::{Reliance, Transaction};
 
 use crate::support::*;
@@ -23,7 +24,7 @@ async fn ask(tx: &mut Transaction, kept: &Kept) -> (u64, bool) {
     tx.scan("t", None, None, false, 10).await.unwrap();
     pause().await;
     let value = tx.get("t", b"k").await.unwrap().map_or(0, |value| number(&value));
-    let reliance = tx.end_recording(recording);
+    let reliance = tx.end_recording(recording, RECORDED_READS_MAX);
     tx.leave(call, true);
     // A view may show newer rows from read to read: what is kept then must never be given again.
     if let Some(reliance) = reliance {
@@ -144,13 +145,13 @@ fn what_others_could_not_have_seen_is_not_recorded() {
         script!(|_call, tx| {
             let recording = tx.begin_recording();
             tx.counter_get("c", b"k").await.unwrap();
-            assert!(tx.end_recording(recording).is_some(), "a counter's value");
+            assert!(tx.end_recording(recording, RECORDED_READS_MAX).is_some(), "a counter's value");
             let recording = tx.begin_recording();
             tx.counter_at_least("c", b"k", 1).await.unwrap();
-            assert!(tx.end_recording(recording).is_none(), "its bounds");
+            assert!(tx.end_recording(recording, RECORDED_READS_MAX).is_none(), "its bounds");
             let recording = tx.begin_recording();
             tx.put("t", b"k", vec![1]).unwrap();
-            assert!(tx.end_recording(recording).is_none(), "a write");
+            assert!(tx.end_recording(recording, RECORDED_READS_MAX).is_none(), "a write");
             for read in 0..3 {
                 let recording = tx.begin_recording();
                 match read {
@@ -158,19 +159,22 @@ fn what_others_could_not_have_seen_is_not_recorded() {
                     1 => drop(tx.get_many("t", &[b"x".to_vec(), b"k".to_vec()]).await.unwrap()),
                     _ => drop(tx.scan("t", None, None, false, 10).await.unwrap()),
                 }
-                assert!(tx.end_recording(recording).is_none(), "an own write, read in way {read}");
+                assert!(tx.end_recording(recording, RECORDED_READS_MAX).is_none(), "an own write, read in way {read}");
             }
             let outer = tx.begin_recording();
             let inner = tx.begin_recording();
             tx.get("t", b"x").await.unwrap();
-            assert!(tx.end_recording(inner).is_some());
+            assert!(tx.end_recording(inner, RECORDED_READS_MAX).is_some());
             tx.counter_add("c", b"k", 1, None, None).await.unwrap();
-            assert!(tx.end_recording(outer).is_none(), "what an inner one allows, the outer one need not");
+            assert!(
+                tx.end_recording(outer, RECORDED_READS_MAX).is_none(),
+                "what an inner one allows, the outer one need not"
+            );
             let recording = tx.begin_recording();
             for key in 0..100_u8 {
                 tx.get("t", &[b'x', key]).await.unwrap();
             }
-            assert!(tx.end_recording(recording).is_none(), "too much to check");
+            assert!(tx.end_recording(recording, RECORDED_READS_MAX).is_none(), "too much to check");
             ok("")
         }),
     );

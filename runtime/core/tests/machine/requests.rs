@@ -61,7 +61,7 @@ fn a_loser_under_constant_interference_runs_alone_and_wins() {
                     pause().await;
                 }
             }
-            tx.put("rows", b"hot", request.path.into_bytes()).unwrap();
+            tx.put("rows", b"hot", request.path.clone().into_bytes()).unwrap();
             ok("")
         }),
     );

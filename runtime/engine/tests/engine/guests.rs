@@ -143,6 +143,7 @@ pub fn web_spec(id: &str, wasm: &[u8]) -> PluginSpec {
             path: "/{*rest}".to_owned(),
             auth: RouteAuth::Public,
             outbound: true,
+            vary: None,
         }],
         ..spec(id, wasm)
     }
@@ -159,17 +160,29 @@ pub fn requires(interface: &str, optional: bool, many: bool) -> Vec<ServiceRequi
 /// Calls `act` once for each character of the query and answers two bytes a call: whether it failed, and the number or the error's case.
 /// An error's text follows the last call. Each call is preceded by a write of its own row.
 pub fn caller() -> Vec<u8> {
+    calling_after(
+        "(call $put (i32.const 16) (i32.const 4) (i32.const 16) (i32.const 4) (i32.const 16) (i32.const 4) (i32.const 512))",
+    )
+}
+
+/// The same without the writes.
+pub fn asker() -> Vec<u8> {
+    calling_after("")
+}
+
+fn calling_after(before: &str) -> Vec<u8> {
     http(
         "import kontor:host/store@0.1.0; import demo:service/act@0.1.0;",
         r#"(import "demo:service/act@0.1.0" "act" (func $act (param i32 i32)))
            (import "kontor:host/store@0.1.0" "put" (func $put (param i32 i32 i32 i32 i32 i32 i32)))"#,
         r#"(data (i32.const 16) "rows")"#,
-        r#"(local $index i32) (local $mode i32) (local $out i32)
+        &format!(
+            r#"(local $index i32) (local $mode i32) (local $out i32)
            (local.set $out (i32.const 4096))
            (block $end (loop $next
              (br_if $end (i32.ge_u (local.get $index) (local.get $query-length)))
              (local.set $mode (i32.sub (i32.load8_u (i32.add (local.get $query) (local.get $index))) (i32.const 48)))
-             (call $put (i32.const 16) (i32.const 4) (i32.const 16) (i32.const 4) (i32.const 16) (i32.const 4) (i32.const 512))
+             {before}
              (call $act (local.get $mode) (i32.const 256))
              (i32.store8 (local.get $out) (i32.load8_u (i32.const 256)))
              (i32.store8 (i32.add (local.get $out) (i32.const 1)) (i32.load8_u (i32.const 260)))
@@ -180,7 +193,8 @@ pub fn caller() -> Vec<u8> {
              (then
                (memory.copy (local.get $out) (i32.load (i32.const 264)) (i32.load (i32.const 268)))
                (local.set $out (i32.add (local.get $out) (i32.load (i32.const 268))))))
-           (call $answer (i32.const 4096) (i32.sub (local.get $out) (i32.const 4096)))"#,
+           (call $answer (i32.const 4096) (i32.sub (local.get $out) (i32.const 4096)))"#
+        ),
     )
 }
 

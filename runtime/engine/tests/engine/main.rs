@@ -13,6 +13,7 @@ mod answers;
 mod cache;
 mod guests;
 mod prepare;
+mod responses;
 mod rig;
 mod services;
 mod stops;

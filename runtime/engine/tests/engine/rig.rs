@@ -127,8 +127,14 @@ pub fn options() -> EngineOptions {
     EngineOptions {
         pool: PoolOptions { instances: 20, ..PoolOptions::default() },
         answers_bytes_max: 0,
+        responses_bytes_max: 0,
         ..EngineOptions::default()
     }
+}
+
+/// A GET of `/`.
+pub fn get() -> HttpRequest {
+    HttpRequest { method: "GET".to_owned(), path: "/".to_owned(), ..HttpRequest::default() }
 }
 
 impl Rig {
@@ -177,16 +183,15 @@ impl Rig {
 
     /// A GET of a plugin, with a query.
     pub async fn get(&self, plugin: &str, query: &str) -> Result<HttpResponse, Error> {
+        self.send(plugin, HttpRequest { query: query.to_owned(), ..get() }).await
+    }
+
+    /// Any request of a plugin.
+    pub async fn send(&self, plugin: &str, request: HttpRequest) -> Result<HttpResponse, Error> {
         let id = {
             let mut requests = self.requests.lock().unwrap();
             *requests += 1;
             InvocationId::new(&format!("req/{requests}"))
-        };
-        let request = HttpRequest {
-            method: "GET".to_owned(),
-            path: "/".to_owned(),
-            query: query.to_owned(),
-            ..HttpRequest::default()
         };
         let context = RequestContext {
             invocation: id,

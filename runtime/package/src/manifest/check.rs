@@ -11,6 +11,8 @@ use crate::locate::Place;
 type Refusal = (Place, String);
 
 const METHODS: [&str; 8] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "*"];
+/// Headers that a route's answers vary by.
+const VARY_NAMES_MAX: usize = 16;
 
 pub(super) fn check(manifest: &Manifest) -> Result<(), Refusal> {
     identity(manifest)?;
@@ -142,6 +144,9 @@ fn routes(manifest: &Manifest) -> Result<(), Refusal> {
                 ),
             ));
         }
+        if let Some(names) = &route.vary {
+            vary(&route.method, names).map_err(|text| (place().field("vary"), text))?;
+        }
         if !seen.insert((&route.method, &route.path)) {
             return Err((place(), format!("`{} {}` is declared twice", route.method, route.path)));
         }
@@ -159,6 +164,24 @@ fn routes(manifest: &Manifest) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// Of methods that change something every header may matter, and no answer is given twice.
+fn vary(method: &str, names: &[String]) -> Result<(), String> {
+    if method != "GET" {
+        return Err(format!("only a `GET` route says what its answers vary by, not `{method}`"));
+    }
+    if names.len() > VARY_NAMES_MAX {
+        return Err(format!("at most {VARY_NAMES_MAX} headers, not {}", names.len()));
+    }
+    let is_name = |name: &String| {
+        let visible = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        !name.is_empty() && name.len() <= 64 && visible
+    };
+    match names.iter().find(|name| !is_name(name)) {
+        Some(name) => Err(format!("`{name}` is not a header's name in lower case, such as `accept-language`")),
+        None => Ok(()),
+    }
 }
 
 fn method(method: &str) -> Result<(), String> {

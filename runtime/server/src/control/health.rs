@@ -71,6 +71,8 @@ fn refresh(state: &State) {
     gauge!("kontor_pool_capacity").set(float(runner.capacity));
     counter!("kontor_service_answers_given_total").absolute(runner.answers_given);
     counter!("kontor_service_answers_kept_total").absolute(runner.answers_kept);
+    counter!("kontor_http_responses_given_total").absolute(runner.responses_given);
+    counter!("kontor_http_responses_kept_total").absolute(runner.responses_kept);
     let store = state.store.stats();
     gauge!("kontor_store_version").set(float(store.version));
     gauge!("kontor_store_durable_version").set(float(store.durable_version));

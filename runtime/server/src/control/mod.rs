@@ -28,7 +28,7 @@ use crate::state::State;
 pub(crate) use backups::start as start_backup;
 pub use openapi::openapi_json;
 
-/// All addresses of the host.
+/// The host's own addresses: all that are not plugins'.
 pub(crate) fn router(state: &Arc<State>) -> Router {
     let merchant = Router::new()
         .route("/", get(merchants::show))
@@ -67,7 +67,6 @@ pub(crate) fn router(state: &Arc<State>) -> Router {
         .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(openapi::serve))
         .nest("/api/v1", control)
-        .route("/m/{*rest}", axum::routing::any(hosted::hosted))
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .with_state(Arc::clone(state))

@@ -9,8 +9,6 @@ mod upkeep;
 use std::fmt;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::middleware;
 use kontor_core::effects::{Environment, Outbound};
 use kontor_core::machine::{Machine, Options};
 use kontor_engine::{Engine, EngineOptions, PoolOptions};
@@ -19,14 +17,12 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::control;
 use crate::engine_runner::EngineRunner;
 use crate::environment::SystemEnvironment;
+use crate::front::Front;
 use crate::install;
 use crate::listener::{self, Ends};
-use crate::observe;
 use crate::options::{HostOptions, store_dir};
 use crate::outbound::HttpOutbound;
 use crate::package_reader::SignedPackages;
@@ -151,7 +147,8 @@ async fn assemble(options: &HostOptions, parts: HostParts, store: StoreHandle) -
     let address = listener.local_addr().map_err(|source| StartError::Listen { address: options.listen, source })?;
     let connections = TaskTracker::new();
     let ends = Ends { stopping: state.stopping.clone(), cut: CancellationToken::new() };
-    let accepting = tokio::spawn(listener::accept(listener, app(&state), ends.clone(), connections.clone()));
+    let accepting =
+        tokio::spawn(listener::accept(listener, Arc::new(Front::new(&state)), ends.clone(), connections.clone()));
     let pumps = start_pumps(&state);
     tokio::spawn(upkeep::run(Arc::clone(&state), options.backups.clone()));
     tracing::info!(%address, data = %options.data_dir.display(), dev_mode = options.dev_mode, "the host serves");
@@ -165,12 +162,6 @@ async fn assemble(options: &HostOptions, parts: HostParts, store: StoreHandle) -
         pumps,
         cut: ends.cut,
     })
-}
-
-fn app(state: &Arc<State>) -> Router {
-    control::router(state)
-        .layer(CatchPanicLayer::custom(observe::panicked))
-        .layer(middleware::from_fn(observe::observe))
 }
 
 fn make_data_dir(options: &HostOptions) -> Result<(), StartError> {

@@ -26,10 +26,11 @@ pub(crate) struct Caller {
 
 /// A request that may go on.
 #[derive(Debug)]
-pub(crate) struct Admission {
+pub(crate) struct Admission<'a> {
     pub(crate) caller: Caller,
-    pub(crate) auth: RouteAuth,
-    pub(crate) may_fetch: bool,
+    pub(crate) route: &'a Route,
+    /// Among the routes of its plugin.
+    pub(crate) position: usize,
     pub(crate) revision: RevisionNumber,
 }
 

@@ -1,5 +1,5 @@
-//! Work that comes to its end whoever waits for it: polled by whoever does, and carried on by a task of its own when they go away.
-//! A task for every request would cost two switches of it; hardly any client goes away.
+//! Work that comes to its end whoever waits for it: polled by whoever does, and carried on by a task of its own when they go away, in the
+//! span in which it began. A task for every request would cost two switches of it; hardly any client goes away.
 
 use std::any::Any;
 use std::future::Future;
@@ -12,6 +12,7 @@ use futures_util::future::CatchUnwind;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TrackedFuture;
+use tracing::{Instrument as _, Span};
 
 /// What a panic left.
 type Panic = Box<dyn Any + Send>;
@@ -22,12 +23,14 @@ type Work<F> = TrackedFuture<CatchUnwind<AssertUnwindSafe<F>>>;
 pub(super) struct Finishing<F: Future<Output: Send> + Send + 'static> {
     /// None once it ended.
     work: Option<Pin<Box<Work<F>>>>,
+    span: Span,
 }
 
 impl<F: Future<Output: Send> + Send + 'static> Finishing<F> {
     /// The tracker counts the work until its end, wherever it runs.
     pub(super) fn new(tracker: &TaskTracker, work: F) -> Self {
-        Self { work: Some(Box::pin(tracker.track_future(AssertUnwindSafe(work).catch_unwind()))) }
+        let work = tracker.track_future(AssertUnwindSafe(work).catch_unwind());
+        Self { work: Some(Box::pin(work)), span: Span::current() }
     }
 }
 
@@ -50,7 +53,7 @@ impl<F: Future<Output: Send> + Send + 'static> Drop for Finishing<F> {
     fn drop(&mut self) {
         // Without a runtime the process is ending, and nothing can go on.
         if let (Some(work), Ok(runtime)) = (self.work.take(), Handle::try_current()) {
-            runtime.spawn(work);
+            runtime.spawn(work.instrument(self.span.clone()));
         }
     }
 }

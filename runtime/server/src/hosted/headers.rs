@@ -4,9 +4,9 @@
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{StatusCode, header::Entry};
+use http::{Method, StatusCode, header::Entry};
 use kontor_core::records::Answer;
-use kontor_core::revision::RouteAuth;
+use kontor_core::revision::{Route, RouteAuth};
 
 use super::auth::STAFF_COOKIE;
 use crate::limits::{RESPONSE_HEADER_BYTES_MAX, RESPONSE_HEADERS_MAX};
@@ -25,15 +25,20 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
+/// Names of one request, for those who look at many. A question that is asked again has others, and is the same.
+const OF_ONE_REQUEST: [&str; 4] = ["x-request-id", "traceparent", "tracestate", "baggage"];
+
 /// The request's headers as the plugin sees them.
-pub(crate) fn for_plugin(headers: &HeaderMap, auth: &RouteAuth) -> Vec<(String, String)> {
+pub(crate) fn for_plugin(method: &Method, headers: &HeaderMap, route: &Route) -> Vec<(String, String)> {
     let hop_by_hop = named_by_connection(headers);
+    let safe = method.is_safe();
     // On these the host consumed the credentials; elsewhere (a webhook with Basic authentication) they are the plugin's.
-    let consumed = matches!(auth, RouteAuth::Token(_) | RouteAuth::Staff(_) | RouteAuth::Customer);
+    let consumed = matches!(route.auth, RouteAuth::Token(_) | RouteAuth::Staff(_) | RouteAuth::Customer);
     headers
         .iter()
         .filter(|(name, _)| !is_hop_by_hop(name, &hop_by_hop))
         .filter(|(name, _)| !(consumed && *name == header::AUTHORIZATION))
+        .filter(|(name, _)| route.varies_by(name.as_str()) && !(safe && OF_ONE_REQUEST.contains(&name.as_str())))
         .filter_map(|(name, value)| {
             let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
             let value = if name == header::COOKIE { without_own_cookie(&value)? } else { value };
@@ -43,7 +48,7 @@ pub(crate) fn for_plugin(headers: &HeaderMap, auth: &RouteAuth) -> Vec<(String, 
 }
 
 /// The plugin's answer as it goes out.
-pub(crate) fn from_plugin(answer: Answer, auth: &RouteAuth) -> Result<Response, Problem> {
+pub(crate) fn from_plugin(answer: Answer, route: &Route) -> Result<Response, Problem> {
     let refused = |why: String| Problem::new(Code::PluginResponseInvalid, why);
     let status = StatusCode::from_u16(answer.response.status).ok().filter(|s| s.as_u16() >= 200).ok_or_else(|| {
         refused(format!("The plugin answered with the status {}, which is none.", answer.response.status))
@@ -72,13 +77,22 @@ pub(crate) fn from_plugin(answer: Answer, auth: &RouteAuth) -> Result<Response, 
     if answer.replayed {
         headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
     }
-    add_careful_headers(&mut headers, auth);
+    add_careful_headers(&mut headers, &route.auth);
+    if let Some(vary) = vary(route).filter(|_| !headers.contains_key(header::VARY)) {
+        headers.insert(header::VARY, vary);
+    }
     let bodiless = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
     let body = if bodiless { Body::empty() } else { Body::from(answer.response.body) };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)
+}
+
+/// What caches between here and the customer have to look at.
+fn vary(route: &Route) -> Option<HeaderValue> {
+    let names = route.vary.as_ref().filter(|names| !names.is_empty())?;
+    HeaderValue::from_str(&names.join(", ")).ok()
 }
 
 fn add_careful_headers(headers: &mut HeaderMap, auth: &RouteAuth) {
@@ -152,6 +166,11 @@ mod tests {
         }
     }
 
+    fn route(auth: RouteAuth, vary: Option<&[&str]>) -> Route {
+        let vary = vary.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        Route { method: "GET".to_owned(), path: "/".to_owned(), auth, outbound: false, vary }
+    }
+
     #[test]
     fn credentials_and_connection_headers_stay_with_the_host() {
         let mut headers = HeaderMap::new();
@@ -162,17 +181,24 @@ mod tests {
             ("x-hop", "1"),
             ("te", "trailers"),
             ("x-signature", "abc"),
+            ("traceparent", "00-1-2-00"),
         ] {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        let see = |auth: &RouteAuth| {
-            let mut seen: Vec<String> =
-                for_plugin(&headers, auth).into_iter().map(|(n, v)| format!("{n}: {v}")).collect();
+        let see = |method: Method, auth: RouteAuth, vary: Option<&[&str]>| {
+            let seen = for_plugin(&method, &headers, &route(auth, vary));
+            let mut seen: Vec<String> = seen.into_iter().map(|(n, v)| format!("{n}: {v}")).collect();
             seen.sort();
             seen
         };
-        assert_eq!(see(&RouteAuth::Staff("a".to_owned())), ["cookie: a=1; b=2", "x-signature: abc"]);
-        assert_eq!(see(&RouteAuth::Webhook), ["authorization: Bearer t", "cookie: a=1; b=2", "x-signature: abc"]);
+        let staff = RouteAuth::Staff("a".to_owned());
+        assert_eq!(see(Method::GET, staff.clone(), None), ["cookie: a=1; b=2", "x-signature: abc"]);
+        assert_eq!(
+            see(Method::POST, RouteAuth::Webhook, None),
+            ["authorization: Bearer t", "cookie: a=1; b=2", "traceparent: 00-1-2-00", "x-signature: abc"]
+        );
+        assert_eq!(see(Method::GET, RouteAuth::Public, Some(&["cookie"])), ["cookie: a=1; b=2"]);
+        assert!(see(Method::GET, staff, Some(&["authorization"])).is_empty(), "no credentials by the back door");
         assert_eq!(without_own_cookie("kontor_staff=s"), None);
     }
 
@@ -190,17 +216,18 @@ mod tests {
                     ("connection", "close"),
                 ],
             ),
-            &RouteAuth::Public,
+            &route(RouteAuth::Public, Some(&["cookie", "accept-language"])),
         )
         .unwrap();
         let headers = response.headers();
         assert_eq!(headers["referrer-policy"], "no-referrer");
         assert_eq!(headers["x-content-type-options"], "nosniff");
         assert_eq!(headers["x-frame-options"], "SAMEORIGIN");
+        assert_eq!(headers["vary"], "cookie, accept-language");
         assert!(!headers.contains_key("content-length") && !headers.contains_key("connection"));
         assert_eq!(headers.get_all("set-cookie").iter().collect::<Vec<_>>(), ["visit=1"]);
         assert!(!headers.contains_key("cache-control"));
-        let staff = from_plugin(answer(200, &[]), &RouteAuth::Staff("a".to_owned())).unwrap();
+        let staff = from_plugin(answer(200, &[]), &route(RouteAuth::Staff("a".to_owned()), None)).unwrap();
         assert_eq!(staff.headers()["cache-control"], "private, no-store");
     }
 
@@ -212,7 +239,7 @@ mod tests {
             (answer(200, &[("a b", "x")]), "`a b`"),
             (answer(200, &[("x-a", "1\r\nx-b: 2")]), "`x-a`"),
         ] {
-            let problem = from_plugin(answer, &RouteAuth::Public).unwrap_err();
+            let problem = from_plugin(answer, &route(RouteAuth::Public, None)).unwrap_err();
             assert_eq!(problem.code(), Code::PluginResponseInvalid);
             assert!(problem.detail().contains(says), "{}", problem.detail());
         }

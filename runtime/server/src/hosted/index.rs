@@ -67,7 +67,7 @@ fn section(out: &mut String, merchant: &MerchantId, revision: &Revision) {
 /// Who may open the plugin's front page, if it has one for people.
 fn front_page(plugin: &InstalledPlugin) -> Option<&RouteAuth> {
     match match_route(&plugin.spec.routes, "GET", "/") {
-        Matched::Route(route) if matches!(route.auth, RouteAuth::Public | RouteAuth::Staff(_)) => Some(&route.auth),
+        Matched::Route(_, route) if matches!(route.auth, RouteAuth::Public | RouteAuth::Staff(_)) => Some(&route.auth),
         _ => None,
     }
 }

@@ -10,10 +10,10 @@ mod sign_in;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::State as Extract;
+use axum::body::{Body, HttpBody as _};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use kontor_core::error::Error;
@@ -21,9 +21,8 @@ use kontor_core::executor::HttpRequest;
 use kontor_core::ids::{InvocationId, MerchantId, PluginId};
 use kontor_core::limits::HTTP_REQUEST_BODY_BYTES_MAX;
 use kontor_core::records::{Answer, RequestContext};
-use kontor_core::revision::RouteAuth;
+use kontor_core::revision::{Revision, RouteAuth};
 use sha2::{Digest as _, Sha256};
-use tracing::Instrument as _;
 
 use crate::environment::time_ordered_id;
 use crate::limits::{BODY_READ_TIMEOUT, IDEMPOTENCY_KEY_BYTES_MAX, INVOCATION_TIMEOUT};
@@ -51,10 +50,18 @@ struct Address {
     path: String,
 }
 
-/// Everything below `/m/`.
-pub(crate) async fn hosted(Extract(state): Extract<Arc<State>>, request: Request<Body>) -> Response {
+/// Where the addresses of all merchants begin.
+const PREFIX: &str = "/m/";
+
+/// Whether the path is a merchant's or below one.
+pub(crate) fn is_hosted(path: &str) -> bool {
+    path.len() > PREFIX.len() && path.starts_with(PREFIX)
+}
+
+/// Everything that [`is_hosted`].
+pub(crate) async fn hosted(state: &Arc<State>, request: Request<Body>) -> Response {
     let page_wanted = wants_page(request.method(), request.headers());
-    match dispatch(&state, request).await {
+    match dispatch(state, request).await {
         Ok(response) => response,
         Err(problem) if page_wanted => problem.into_page(),
         Err(problem) => problem.into_response(),
@@ -63,7 +70,7 @@ pub(crate) async fn hosted(Extract(state): Extract<Arc<State>>, request: Request
 
 async fn dispatch(state: &Arc<State>, request: Request<Body>) -> Result<Response, Problem> {
     let path = request.uri().path().to_owned();
-    let below = path.strip_prefix("/m/").unwrap_or_default();
+    let below = path.strip_prefix(PREFIX).unwrap_or_default();
     let (merchant, rest) = below.split_once('/').unwrap_or((below, ""));
     let merchant = State::merchant_id(merchant)?;
     match rest.trim_end_matches('/') {
@@ -87,9 +94,9 @@ async fn serve(state: &Arc<State>, address: Address, request: Request<Body>) -> 
     let mut body = Some(body);
     let mut content: Option<Bytes> = None;
     for _ in 0..ADMISSIONS_MAX {
-        let admitted = admit(state, &address, &parts.method, &parts.uri, &parts.headers).await?;
-        let (admission, labels) = match admitted {
-            Admitted::Invoke(admission, labels) => (admission, labels),
+        let revision = state.note(state.machine.current(&address.merchant).await)?;
+        let admission = match admit(state, &address, &revision, &parts).await? {
+            Admitted::Invoke(admission) => admission,
             Admitted::Answer(response) => return Ok(*response),
         };
         if let Some(body) = body.take() {
@@ -101,10 +108,14 @@ async fn serve(state: &Arc<State>, address: Address, request: Request<Body>) -> 
             method: parts.method.as_str().to_owned(),
             path: address.path.clone(),
             query: parts.uri.query().unwrap_or_default().to_owned(),
-            headers: headers::for_plugin(&parts.headers, &admission.auth),
+            headers: headers::for_plugin(&parts.method, &parts.headers, admission.route),
             body: content.to_vec(),
             base_path: format!("/m/{}/{}", address.merchant, address.plugin),
-            remote_address: peer.map(|p: SocketAddr| p.ip().to_string()).unwrap_or_default(),
+            remote_address: peer
+                .filter(|_| admission.route.vary.is_none())
+                .map(|p: SocketAddr| p.ip().to_string())
+                .unwrap_or_default(),
+            route: Some(admission.position),
         };
         let place = state.places.take().await?;
         end_of_step().await;
@@ -115,8 +126,12 @@ async fn serve(state: &Arc<State>, address: Address, request: Request<Body>) -> 
             Err(Outcome::Again) => {}
             Err(Outcome::Failed(problem)) => return Err(*problem),
             Ok(answer) => {
-                let mut response = headers::from_plugin(answer, &admission.auth)?;
-                response.extensions_mut().insert(labels);
+                let mut response = headers::from_plugin(answer, admission.route)?;
+                response.extensions_mut().insert(Labels {
+                    merchant: address.merchant,
+                    plugin: address.plugin,
+                    class: auth::class(&admission.route.auth),
+                });
                 return Ok(response);
             }
         }
@@ -124,48 +139,40 @@ async fn serve(state: &Arc<State>, address: Address, request: Request<Body>) -> 
     Err(Problem::unavailable(Code::Unavailable, "The set of plugins is being changed; try again in a second.", 1))
 }
 
-enum Admitted {
-    Invoke(Admission, Labels),
+enum Admitted<'a> {
+    Invoke(Admission<'a>),
     Answer(Box<Response>),
 }
 
 /// Finds the route in the revision in force and checks who is calling.
-async fn admit(
+async fn admit<'a>(
     state: &Arc<State>,
     address: &Address,
-    method: &Method,
-    uri: &http::Uri,
-    request_headers: &HeaderMap,
-) -> Result<Admitted, Problem> {
-    let revision = state.note(state.machine.current(&address.merchant).await)?;
+    revision: &'a Revision,
+    parts: &Parts,
+) -> Result<Admitted<'a>, Problem> {
+    let (method, request_headers) = (&parts.method, &parts.headers);
     let Some(installed) = revision.plugins.get(&address.plugin) else {
         return Err(Problem::not_found(format!(
             "The plugin `{}` is not installed for `{}`.",
             address.plugin, address.merchant
         )));
     };
-    let route = match match_route(&installed.spec.routes, method.as_str(), &address.path) {
-        Matched::Route(route) => route,
+    let (position, route) = match match_route(&installed.spec.routes, method.as_str(), &address.path) {
+        Matched::Route(position, route) => (position, route),
         Matched::MethodNotAllowed(allowed) => return Err(Problem::method_not_allowed(method.as_str(), &allowed)),
         Matched::NotFound => return Err(Problem::not_found(format!("`{}` has no such address.", installed.spec.name))),
         Matched::Ambiguous(reason) => return Err(Problem::invalid(format!("This path cannot be used: {reason}."))),
     };
-    let labels = Labels {
-        merchant: address.merchant.to_string(),
-        plugin: address.plugin.to_string(),
-        class: auth::class(&route.auth),
-    };
     let caller = match auth::authenticate(state, &address.merchant, route, method, request_headers).await {
         Ok(caller) => caller,
         Err(problem) if may_sign_in(&route.auth, method, request_headers, &problem) => {
-            let response = sign_in::redirect(&address.merchant, uri);
+            let response = sign_in::redirect(&address.merchant, &parts.uri);
             return Ok(Admitted::Answer(Box::new(response)));
         }
         Err(problem) => return Err(problem),
     };
-    let admission =
-        Admission { caller, auth: route.auth.clone(), may_fetch: route.outbound, revision: revision.number };
-    Ok(Admitted::Invoke(admission, labels))
+    Ok(Admitted::Invoke(Admission { caller, route, position, revision: revision.number }))
 }
 
 /// A person who opens a page for staff is shown where to sign in.
@@ -193,6 +200,9 @@ pub(crate) async fn read_body_within(headers: &HeaderMap, body: Body, limit: usi
     if announced.is_some_and(|n| n > limit as u64) {
         return Err(too_large());
     }
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
     match tokio::time::timeout(BODY_READ_TIMEOUT, Limited::new(body, limit).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(too_large()),
@@ -203,7 +213,7 @@ pub(crate) async fn read_body_within(headers: &HeaderMap, body: Body, limit: usi
 
 fn context(
     address: &Address,
-    admission: &Admission,
+    admission: &Admission<'_>,
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<RequestContext, Problem> {
@@ -219,7 +229,7 @@ fn context(
         invocation,
         actor: admission.caller.actor.clone(),
         scopes: admission.caller.scopes.clone(),
-        may_fetch: admission.may_fetch,
+        may_fetch: admission.route.outbound,
         idempotency,
         admitted_by: Some(admission.revision),
     })
@@ -227,7 +237,7 @@ fn context(
 
 /// The key as the machine keeps it: bound to who sent it (for anonymous callers to their cookies), so that nobody is given
 /// another's answer by guessing a key.
-fn idempotency_key(admission: &Admission, headers: &HeaderMap, key: &[u8]) -> Result<String, Problem> {
+fn idempotency_key(admission: &Admission<'_>, headers: &HeaderMap, key: &[u8]) -> Result<String, Problem> {
     let visible = key.iter().all(|b| (0x21..=0x7e).contains(b));
     if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX || !visible {
         return Err(Problem::invalid(format!(
@@ -263,7 +273,7 @@ async fn invoke(
 ) -> Result<Answer, Outcome> {
     let (machine, merchant, plugin) = (Arc::clone(&state.machine), address.merchant.clone(), address.plugin.clone());
     let work = async move { machine.request(&merchant, &plugin, call, context).await };
-    let work = Finishing::new(&state.invocations, work.in_current_span());
+    let work = Finishing::new(&state.invocations, work);
     let failed = |problem: Problem| Outcome::Failed(Box::new(problem));
     match tokio::time::timeout(INVOCATION_TIMEOUT, work).await {
         Ok(Ok(Ok(answer))) => Ok(answer),

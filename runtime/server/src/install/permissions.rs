@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn an_upgrade_shows_what_is_new() {
-        let route = |auth| Route { method: "GET".to_owned(), path: "/".to_owned(), auth, outbound: false };
+        let route = |auth| Route { method: "GET".to_owned(), path: "/".to_owned(), auth, outbound: false, vary: None };
         let old = PluginSpec {
             data_classes: vec!["people.pii".to_owned()],
             routes: vec![route(RouteAuth::Public)],

@@ -75,8 +75,11 @@ impl PluginMeters {
     fn count(&self, usage: &Usage) {
         self.calls.increment(usage.calls);
         self.fuel.increment(usage.fuel);
-        #[expect(clippy::cast_precision_loss, reason = "a guest's memory is far below 2^53 bytes")]
-        self.memory.set(usage.memory_bytes as f64);
+        // Zero is that of calls that were answered without executing them.
+        if usage.memory_bytes > 0 {
+            #[expect(clippy::cast_precision_loss, reason = "a guest's memory is far below 2^53 bytes")]
+            self.memory.set(usage.memory_bytes as f64);
+        }
     }
 }
 

@@ -175,7 +175,7 @@ impl PluginRunner for TestRunner {
 
 /// A route.
 pub(crate) fn route(method: &str, path: &str, auth: RouteAuth) -> Route {
-    Route { method: method.to_owned(), path: path.to_owned(), auth, outbound: path == "/fetch" }
+    Route { method: method.to_owned(), path: path.to_owned(), auth, outbound: path == "/fetch", vary: None }
 }
 
 /// A plugin with the routes that [`TestRunner`] answers.

@@ -109,11 +109,12 @@ async fn request_ids_go_in_and_out() {
     let host = host().await;
     let given = host.get("/m/m/p/").header("x-request-id", "abc-1").send().await.unwrap();
     assert_eq!(given.headers()["x-request-id"], "abc-1");
-    let made = host.get("/m/m/p/").header("x-request-id", "bad id").send().await.unwrap();
+    let seen = |body: &serde_json::Value, id: &str| body["headers"].to_string().contains(id);
+    assert!(!seen(&given.json().await.unwrap(), "abc-1"), "a question is the same whoever counts it");
+    let made = host.post("/m/m/p/hook").header("x-request-id", "bad id").send().await.unwrap();
     let id = made.headers()["x-request-id"].to_str().unwrap().to_owned();
     assert_eq!(id.len(), 36);
-    let body: serde_json::Value = made.json().await.unwrap();
-    assert!(body["headers"].to_string().contains(&id), "the plugin sees the same id");
+    assert!(seen(&made.json().await.unwrap(), &id), "the plugin sees the same id");
 }
 
 #[tokio::test]

@@ -46,6 +46,7 @@ fn shared_engine(executing: bool) -> &'static Arc<Engine> {
         let mut options = EngineOptions { pool, cache_dir, ..EngineOptions::default() };
         if executing {
             options.answers_bytes_max = 0;
+            options.responses_bytes_max = 0;
         }
         Arc::new(Engine::new(options).unwrap_or_else(|error| panic!("the engine cannot be set up: {error}")))
     })
@@ -134,8 +135,8 @@ impl Builder {
         self
     }
 
-    /// Executes every service call. Otherwise, as in a host, one that was answered before is given the same answer again while nothing
-    /// that it depends on has changed: for tests of what a plugin uses, and of what happens when it fails.
+    /// Executes every request and service call. Otherwise, as in a host, one that was answered before is given the same answer again while
+    /// nothing that it depends on has changed: for tests of what a plugin uses, and of what happens when it fails.
     #[must_use]
     pub fn executing_every_call(mut self) -> Self {
         self.executing = true;
@@ -311,7 +312,7 @@ impl TestHost {
         let id = plugin_id(plugin);
         let installed = revision.plugins.get(&id).unwrap_or_else(|| panic!("`{plugin}` is not installed"));
         let TestRequest { mut http, actor, scopes, idempotency } = request;
-        let Some(route) = routes::find(&installed.spec, &http.method, &http.path) else {
+        let Some((position, route)) = routes::find(&installed.spec, &http.method, &http.path) else {
             let detail = format!("plugin.toml of `{plugin}` declares no route for {} {}", http.method, http.path);
             return problem(404, "route-undeclared", &detail);
         };
@@ -323,7 +324,9 @@ impl TestHost {
             (None, RouteAuth::Token(scope)) => (Actor::Token("test".to_owned()), vec![scope.clone()]),
         };
         http.base_path = format!("/m/{MERCHANT}/{plugin}");
-        http.remote_address = "127.0.0.1".to_owned();
+        http.remote_address = if route.vary.is_none() { "127.0.0.1".to_owned() } else { String::new() };
+        http.headers.retain(|(name, _)| route.varies_by(name));
+        http.route = Some(position);
         let number = self.requests.fetch_add(1, Ordering::SeqCst);
         let context = RequestContext {
             invocation: InvocationId::new(&format!("req/{number}-{:016x}", self.clock.number())),

@@ -35,6 +35,7 @@ pub use build::{PluginSource, build};
 pub use host::{Builder, TestHost, TestRequest};
 pub use outside::{Recorded, Reply};
 pub use response::Response;
+pub use routes::find as find_route;
 
 pub use kontor_core::executor::Event;
 pub use kontor_core::observer::{InvocationReport, LogLine};

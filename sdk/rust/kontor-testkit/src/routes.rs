@@ -2,14 +2,17 @@
 
 use kontor_core::revision::{PluginSpec, Route};
 
-/// The route of a request, the most literal one first.
-pub(crate) fn find<'a>(spec: &'a PluginSpec, method: &str, path: &str) -> Option<&'a Route> {
+/// The route of a request with its position, the most literal one first.
+pub fn find<'a>(spec: &'a PluginSpec, method: &str, path: &str) -> Option<(usize, &'a Route)> {
     spec.routes
         .iter()
-        .filter(|route| route.method == "*" || route.method == method || (route.method == "GET" && method == "HEAD"))
-        .filter_map(|route| Some((rank(&route.path, path)?, route)))
-        .min_by(|(left, _), (right, _)| left.cmp(right))
-        .map(|(_, route)| route)
+        .enumerate()
+        .filter(|(_, route)| {
+            route.method == "*" || route.method == method || (route.method == "GET" && method == "HEAD")
+        })
+        .filter_map(|(position, route)| Some((rank(&route.path, path)?, position, route)))
+        .min_by(|(left, ..), (right, ..)| left.cmp(right))
+        .map(|(_, position, route)| (position, route))
 }
 
 /// Smaller is more literal. `None`: does not match.

@@ -13,11 +13,13 @@ use crate::shop::{RECORDS, Shop, at};
 /// Connections of the well-behaved, and requests a second over all of them: a small part of what the host can do.
 const CLIENTS: usize = 16;
 const RATE: f64 = 400.0;
+/// Connections that keep all processors busy.
+const CROWD: usize = 64;
 /// Connections of the hostile, each with a request under way all the time.
 const HOSTILE: usize = 8;
 
 fn steady(host: &Host, seconds: f64) -> Load {
-    let requests = (0..RECORDS).map(|n| Request::get(at("probe", &format!("/records/record-{n}")))).collect();
+    let requests = (0..RECORDS).map(|n| Request::get_anew(at("probe", &format!("/records/record-{n}")))).collect();
     let work = Work::Requests { requests, pipeline: 1, rate: Some(RATE), errors_expected: false };
     Load { address: host.address(), clients: CLIENTS, seconds, seed: 1, work }
 }
@@ -64,5 +66,27 @@ pub(super) async fn run(bench: &mut Bench) -> Result<()> {
         let line = Line::new(format!("neighbour/p99_beside_{deed}"), p99, "us", includes);
         bench.report.add(&line.against(median(quiet)).ratio_at_most(2.0));
     }
+    long_beside_quick(bench, &host).await?;
     host.stop()
+}
+
+/// The other way round: how long what is long takes when requests would take all processors.
+async fn long_beside_quick(bench: &mut Bench, host: &Host) -> Result<()> {
+    let seconds = bench.seconds();
+    let long = Load { clients: 1, ..hostile(host, "spin", seconds) };
+    let alone = load::put(&long).await?;
+    let quick = Load { clients: CROWD, ..steady(host, seconds + 1.0) };
+    let Work::Requests { requests, .. } = &quick.work else { anyhow::bail!("these are requests") };
+    let work = Work::Requests { requests: requests.clone(), pipeline: 1, rate: None, errors_expected: false };
+    let quick = Load { work, ..quick };
+    let (crowd, beside) = tokio::join!(load::put(&quick), load::put(&long));
+    let (crowd, beside) = (crowd?, beside?);
+    let includes = format!(
+        "Median time of an execution that loops until its fuel is used up, one at a time, while {CROWD} connections read records one after \
+         another ({:.0}/s) and so take every processor there is. Baseline: alone",
+        crowd.requests_per_second()
+    );
+    let line = Line::new("neighbour/long_execution_beside_readers", beside.latency_us.p50 / 1e3, "ms", includes);
+    bench.report.add(&line.against(alone.latency_us.p50 / 1e3));
+    Ok(())
 }

@@ -36,7 +36,7 @@ pub(super) async fn run(bench: &mut Bench) -> Result<()> {
         let includes = "The same, orders/s";
         let line = Line::new(name("orders"), large.orders.seen.orders_per_second(), "orders/s", includes);
         report.add(&line.against(small.orders.seen.orders_per_second()).ratio_at_least(0.5));
-        let includes = "CPU of the host for a product page (HTML with price and stock), 1,000 pages over the whole range, 16 connections. Baseline: 1,000 products";
+        let includes = "CPU of the host for a product page (HTML with price and stock), 1,000 pages over the whole range, 16 connections, each worked out anew. Baseline: 1,000 products";
         let line = Line::new(name("product_page_cpu"), large.page_cpu_us, "us", includes);
         report.add(&line.against(small.page_cpu_us).ratio_at_most(2.0));
         let includes = "The same pages: the median time of an answer";
@@ -85,13 +85,13 @@ async fn sized(bench: &mut Bench, products: usize) -> Result<Sized> {
 async fn pages(bench: &Bench, host: &Host, products: usize, path: &str, seconds: f64) -> Result<(f64, f64)> {
     let step = (products / PAGES).max(1);
     let requests: Vec<Request> =
-        (0..PAGES).map(|n| Request::get(at("storefront", &format!("{path}{}", sku(n * step))))).collect();
+        (0..PAGES).map(|n| Request::get_anew(at("storefront", &format!("{path}{}", sku(n * step))))).collect();
     visit(host, &requests, bench.warm_up_seconds()).await?;
     visit(host, &requests, seconds).await
 }
 
 async fn list(host: &Host, seconds: f64) -> Result<(f64, f64)> {
-    let requests = [Request::get(at("storefront", "/api/v1/products?limit=20"))];
+    let requests = [Request::get_anew(at("storefront", "/api/v1/products?limit=20"))];
     visit(host, &requests, seconds).await
 }
 

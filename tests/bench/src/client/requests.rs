@@ -1,14 +1,20 @@
 //! Single requests: closed-loop (the next when the answer is there), pipelined (several on their way on each connection), or at a
 //! given rate whatever the server does.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
 use rand::rngs::SmallRng;
 
 use super::connection::Connection;
 use super::{Tally, Zipf, micros};
-use crate::load::{Load, Work};
+use crate::load::{Load, VISIT_PLACE, Work};
+
+/// The number before the first visit of this connection: no two connections of any client come to the same.
+fn first_visit(connection: usize) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or_default().wrapping_add((connection as u64) << 48)
+}
 
 pub(super) async fn send(
     load: &Load,
@@ -23,8 +29,13 @@ pub(super) async fn send(
         bail!("no requests to send");
     };
     let mut connection = Connection::open(&load.address).await?;
-    let ready: Vec<String> =
-        requests.iter().map(|r| connection.request(&r.method, &r.path, r.body.as_deref())).collect();
+    let ready: Vec<(String, Option<usize>)> = requests
+        .iter()
+        .map(|r| connection.request(&r.method, &r.path, r.body.as_deref()))
+        .map(|text| (text.find(VISIT_PLACE), text))
+        .map(|(place, text)| (text, place))
+        .collect();
+    let mut visit = first_visit(number);
     let pause = rate.map(|rate| Duration::from_secs_f64(load.clients as f64 / rate));
     // At a rate, clients take turns.
     let mut due = began + pause.unwrap_or_default().mul_f64(number as f64 / load.clients.max(1) as f64);
@@ -44,7 +55,13 @@ pub(super) async fn send(
         due += pause.unwrap_or_default();
         batch.clear();
         for _ in 0..*pipeline {
-            batch.extend_from_slice(ready.get(weights.choose(&mut random)).map_or(&[], |request| request.as_bytes()));
+            let Some((request, place)) = ready.get(weights.choose(&mut random)) else { continue };
+            let begins = batch.len();
+            batch.extend_from_slice(request.as_bytes());
+            if let Some(place) = place.and_then(|place| batch.get_mut(begins + place..)) {
+                visit = visit.wrapping_add(1);
+                place.iter_mut().zip(format!("{visit:016x}").bytes()).for_each(|(to, digit)| *to = digit);
+            }
         }
         connection.send(&batch).await?;
         for _ in 0..*pipeline {

@@ -13,3 +13,4 @@ mod buyers;
 mod demo;
 mod hostile;
 mod import;
+mod pages;

@@ -1,0 +1,49 @@
+//! Where requests enter: each is observed from here to its answer, panics stay inside, and it goes either to a plugin or to the host's own
+//! addresses. Not here: connections ([`crate::listener`]).
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use futures_util::FutureExt as _;
+use http::Request;
+use tower::ServiceExt as _;
+
+use crate::control;
+use crate::hosted;
+use crate::observe;
+use crate::state::State;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Front {
+    state: Arc<State>,
+    /// The host's own addresses.
+    own: Router,
+}
+
+impl Front {
+    pub(crate) fn new(state: &Arc<State>) -> Self {
+        Self { state: Arc::clone(state), own: control::router(state) }
+    }
+
+    /// Answers a request, whatever happens.
+    pub(crate) async fn answer(&self, request: Request<Body>) -> Response {
+        observe::observe(request, async |request| match AssertUnwindSafe(self.routed(request)).catch_unwind().await {
+            Ok(response) => response,
+            Err(panic) => observe::panicked(panic.as_ref()),
+        })
+        .await
+    }
+
+    /// Plugins' addresses are nearly all that is asked for: they do not go through the router of the others.
+    async fn routed(&self, request: Request<Body>) -> Response {
+        if hosted::is_hosted(request.uri().path()) {
+            return hosted::hosted(&self.state, request).await;
+        }
+        let Ok(response) = self.own.clone().oneshot(request).await;
+        response
+    }
+}
