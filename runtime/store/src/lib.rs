@@ -20,6 +20,7 @@ mod recent;
 mod shared;
 mod sled_engine;
 mod sled_layout;
+mod sled_snapshots;
 mod space;
 
 pub use archive::{

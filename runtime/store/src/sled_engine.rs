@@ -6,6 +6,7 @@
 //! - Big pages would go to separate files that sled never syncs: values are chunked ([`crate::sled_layout`]), and a file
 //!   appearing there stops the store.
 //! - One tree, one batch a group, one thread that writes, and only sled's plain operations.
+//! - sled does not open again after some crashes: its snapshots are seen to first ([`crate::sled_snapshots`]).
 //! - sled's own periodic flush stays on: only there is space reclaimed.
 //! - An error or a panic of sled is final: the process must end, and recovery at the next start goes by what is on disk.
 //! - sled needs several times the live data: an export counts that, and the stats carry an alarm.
@@ -32,6 +33,7 @@ use crate::shared::{describe_panic, lock};
 use crate::sled_layout::{
     ChunkedHead, Head, LAYOUT, STORED_BYTES_MAX, chunked_key, chunked_range, decode, encode_inline, is_chunked,
 };
+use crate::sled_snapshots;
 use crate::space::space_alarm;
 
 /// Longest key: an index page of sled holds up to 256 of them and must stay well below its 512 KiB segment.
@@ -124,6 +126,8 @@ impl SledEngine {
     }
 
     fn start(path: &Path, cache_bytes: u64) -> Result<Self, EngineError> {
+        let prepared = |error| EngineError::Fatal(format!("preparing sled's snapshots: {error}"));
+        sled_snapshots::before_opening(path).map_err(prepared)?;
         let began = Instant::now();
         let database = loop {
             let opened = catch_unwind(AssertUnwindSafe(|| {
@@ -143,6 +147,7 @@ impl SledEngine {
                 }
             }
         };
+        sled_snapshots::after_opening(path).map_err(prepared)?;
         let file = OpenOptions::new()
             .read(true)
             .write(true)

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::check::{Entry, Expected, MERCHANT};
-use crate::host::{Host, command, ledger};
+use crate::host::{Host, command, kontor, ledger};
 use crate::http::Client;
 use crate::power;
 use crate::shim::Disk;
@@ -103,6 +103,11 @@ pub struct Report {
 
 /// Runs the rounds.
 pub fn run(options: &Options, progress: &mut dyn FnMut(u32)) -> Result<Report> {
+    if options.level == Level::Host {
+        // What is missing for every round is said once, before the first.
+        kontor()?;
+        ledger()?;
+    }
     let began = Instant::now();
     let mut report = Report {
         suite: options.suite,
