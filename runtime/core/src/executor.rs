@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::PluginId;
 use crate::revision::Revision;
-use crate::transaction::Transaction;
+use crate::transaction::{Reliance, Transaction};
 
 /// A header: lower-case name, value.
 pub type Header = (String, String);
@@ -160,7 +160,7 @@ pub struct Executed {
     pub usage: Vec<(PluginId, Usage)>,
 }
 
-/// Runs a call, with everything that it calls, inside a transaction. Implementations keep no state between executions.
+/// Runs a call, with everything that it calls, inside a transaction. What implementations keep between executions changes no result.
 pub trait Executor: Send + Sync + fmt::Debug {
     /// Executes `call` in `plugin` of `revision`. Resolves whatever the guests do.
     fn execute<'a>(
@@ -170,4 +170,17 @@ pub trait Executor: Send + Sync + fmt::Debug {
         call: Call,
         transaction: Box<Transaction>,
     ) -> BoxFuture<'a, Executed>;
+
+    /// What `plugin` of `revision` answered to the same request before, if that would be its answer today as well: it depends on nothing
+    /// but the request, the revision and what was read, and all of that `stands`. `None` says nothing.
+    fn recall(
+        &self,
+        revision: &Arc<Revision>,
+        plugin: &PluginId,
+        request: &HttpRequest,
+        stands: &dyn Fn(&Reliance) -> bool,
+    ) -> Option<Arc<HttpResponse>> {
+        let _ = (revision, plugin, request, stands);
+        None
+    }
 }

@@ -14,6 +14,7 @@ mod invoke;
 mod jobs;
 mod merchants;
 mod pump;
+mod recall;
 mod request;
 mod revisions;
 mod schedules;

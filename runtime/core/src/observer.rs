@@ -130,6 +130,10 @@ pub trait Observer: Send + Sync + fmt::Debug {
     fn invocation(&self, report: &InvocationReport) {
         let _ = report;
     }
+    /// A request was answered with what the plugin had answered before, without an invocation.
+    fn recalled(&self, merchant: &MerchantId, plugin: &PluginId) {
+        let _ = (merchant, plugin);
+    }
     /// Something went to the dead letters.
     fn dead_letter(&self, report: &DeadLetterReport) {
         let _ = report;

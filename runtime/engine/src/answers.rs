@@ -3,10 +3,11 @@
 //! ask one another as often as they like, and nobody keeps copies that grow stale. Not here: what an answer depends on
 //! ([`kontor_core::transaction::Reliance`]), when a call is fit ([`crate::service`]), and how much is kept ([`crate::kept`]).
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use kontor_core::transaction::Reliance;
+use rustc_hash::FxHasher;
 use wasmtime::component::Val;
 
 use crate::kept::Kept;
@@ -40,7 +41,7 @@ impl Question {
     /// None if the parameters are too large, or hold what cannot be compared.
     pub(crate) fn new(function: Function, params: &[Val]) -> Option<Self> {
         // Without a seed: what is kept is then the same in every simulation. Who finds collisions harms what is kept, not what is right.
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = FxHasher::default();
         function.hash(&mut hasher);
         let mut bytes = 0;
         for value in params {
@@ -70,7 +71,7 @@ impl Answers {
 
     /// Keeps an answer. False if it is too large, or holds what cannot be compared.
     pub(crate) fn keep_answer(&self, question: &Question, params: &[Val], results: &[Val], reliance: Reliance) -> bool {
-        let (mut hasher, mut bytes) = (DefaultHasher::new(), question.bytes + reliance.bytes());
+        let (mut hasher, mut bytes) = (FxHasher::default(), question.bytes + reliance.bytes());
         for value in results {
             if walk(value, &mut hasher, &mut bytes).is_none() {
                 return false;
@@ -84,7 +85,7 @@ impl Answers {
 }
 
 /// Hashes a value and adds up what it takes. None if it is too much in all, or cannot be compared.
-fn walk(value: &Val, hasher: &mut DefaultHasher, bytes: &mut usize) -> Option<()> {
+fn walk(value: &Val, hasher: &mut FxHasher, bytes: &mut usize) -> Option<()> {
     *bytes += VALUE_BYTES;
     if *bytes > ANSWER_BYTES_MAX {
         return None;
@@ -139,7 +140,7 @@ fn walk(value: &Val, hasher: &mut DefaultHasher, bytes: &mut usize) -> Option<()
     (*bytes <= ANSWER_BYTES_MAX).then_some(())
 }
 
-fn walk_some(value: Option<&Val>, hasher: &mut DefaultHasher, bytes: &mut usize) -> Option<()> {
+fn walk_some(value: Option<&Val>, hasher: &mut FxHasher, bytes: &mut usize) -> Option<()> {
     value.is_some().hash(hasher);
     value.map_or(Some(()), |value| walk(value, hasher, bytes))
 }

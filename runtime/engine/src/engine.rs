@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use kontor_core::executor::{Call, Executed, ExecutionError, Executor, Reply};
+use kontor_core::executor::{Call, Executed, ExecutionError, Executor, HttpRequest, HttpResponse, Reply};
 use kontor_core::ids::PluginId;
 use kontor_core::limits::PLUGIN_LIMITS_MAX;
 use kontor_core::revision::{PluginSpec, Revision};
-use kontor_core::transaction::Transaction;
+use kontor_core::transaction::{Reliance, Transaction};
 use tracing::Instrument;
 use wasmtime::component::{Component, HasSelf, Linker};
 
@@ -27,7 +27,7 @@ use crate::long::LongThreads;
 use crate::options::{self, EngineOptions};
 use crate::plan::Plan;
 use crate::prepared::{self, Prepared};
-use crate::responses::{Asked, Responses};
+use crate::responses::{self, Asked, Responses};
 use crate::stop;
 
 /// Runs plugins. One per process: its pool of instances is shared by all merchants.
@@ -286,9 +286,6 @@ impl Engine {
             };
         };
         let asked = self.responses.as_ref().and_then(|responses| Asked::new(responses, &plan, position, &call));
-        if let Some((reply, usage)) = asked.as_ref().and_then(|asked| asked.given(&mut transaction)) {
-            return Executed { transaction, result: Ok(reply), usage: vec![(plugin.clone(), usage)] };
-        }
         let recorded = asked.map(|asked| (asked, transaction.begin_recording()));
         self.counters.executions.fetch_add(1, Ordering::Relaxed);
         let pace = plan.plugins.get(position).and_then(|planned| planned.prepared.clone());
@@ -410,5 +407,16 @@ impl Executor for Engine {
             call = call_name(&call)
         );
         Box::pin(self.run(revision, plugin, call, transaction).instrument(span))
+    }
+    fn recall(
+        &self,
+        revision: &Arc<Revision>,
+        plugin: &PluginId,
+        request: &HttpRequest,
+        stands: &dyn Fn(&Reliance) -> bool,
+    ) -> Option<Arc<HttpResponse>> {
+        let responses = self.responses.as_ref()?;
+        let plan = self.plan(revision);
+        responses::recall(responses, &plan, plan.position(plugin)?, request, stands)
     }
 }

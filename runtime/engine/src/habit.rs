@@ -20,9 +20,17 @@ impl Habit {
         skipped.is_err()
     }
 
+    /// Whether calls are tried at present. Counts none.
+    pub(crate) fn is_trying(&self) -> bool {
+        self.skip.load(Ordering::Relaxed) == 0
+    }
+
     /// The answer was given again.
     pub(crate) fn paid(&self) {
-        self.in_vain.store(0, Ordering::Relaxed);
+        // Nearly always so: then the line stays with all who read it.
+        if self.in_vain.load(Ordering::Relaxed) != 0 {
+            self.in_vain.store(0, Ordering::Relaxed);
+        }
     }
 
     /// The call was not fit: it did something, or depended on what only it can know.

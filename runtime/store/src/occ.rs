@@ -392,6 +392,14 @@ impl TxStore for OccStore {
     fn unchanged_since(&self, key: &[u8], version: Version) -> bool {
         self.shared.serving().is_ok() && lock(&self.shared.recent).unchanged_since(key, version)
     }
+
+    fn stands(&self, reads: &ReadSet, version: Version) -> Option<Version> {
+        self.shared.serving().ok()?;
+        let durable = self.shared.durable();
+        let recent = lock(&self.shared.recent);
+        let newest = recent.none_changed_since(reads, version)?;
+        recent.check(durable, reads).is_ok().then_some(newest)
+    }
 }
 
 /// Reads the engine's latest state; see [`crate::committer`] why that is safe.

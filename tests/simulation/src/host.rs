@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
-use kontor_core::executor::HttpRequest;
+use kontor_core::executor::{HttpRequest, HttpResponse};
 use kontor_core::ids::{InvocationId, MerchantId, PluginId};
 use kontor_core::machine::{Machine, Options};
 use kontor_core::observer::{DeadLetterReport, InvocationReport, Observer};
@@ -78,6 +78,11 @@ pub(crate) struct Said {
 }
 
 impl Said {
+    fn new(response: &HttpResponse) -> Self {
+        let body = serde_json::from_slice(&response.body).unwrap_or(Value::Null);
+        Self { status: response.status, body, doubtful: false }
+    }
+
     /// The code of a problem document.
     pub(crate) fn code(&self) -> &str {
         self.body.get("code").and_then(Value::as_str).unwrap_or_default()
@@ -378,12 +383,12 @@ impl Host {
                 request.route =
                     find_route(&installed.spec, &request.method, &request.path).map(|(position, _)| position);
             }
+            if let Some(response) = machine.recall(&merchant, &plugin, &request, None) {
+                let _ = reply.send(Said::new(&response));
+                return;
+            }
             let said = match machine.request(&merchant, &plugin, request, context).await {
-                Ok(answer) => Said {
-                    status: answer.response.status,
-                    body: serde_json::from_slice(&answer.response.body).unwrap_or(Value::Null),
-                    doubtful: false,
-                },
+                Ok(answer) => Said::new(&answer.response),
                 Err(error) => Said {
                     status: error.status(),
                     body: serde_json::json!({ "code": error.code(), "detail": error.to_string() }),

@@ -192,4 +192,8 @@ impl TxStore for SimStore {
     fn unchanged_since(&self, key: &[u8], version: Version) -> bool {
         self.inner.unchanged_since(key, version)
     }
+
+    fn stands(&self, reads: &ReadSet, version: Version) -> Option<Version> {
+        self.inner.stands(reads, version)
+    }
 }

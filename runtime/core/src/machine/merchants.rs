@@ -14,7 +14,7 @@ use crate::keys::{self, KeyBuilder, Space};
 use crate::lock::FairLock;
 use crate::overlay::Overlay;
 use crate::revision::{Revision, RevisionNumber};
-use crate::store::{Durability, Key, ReadView, Value, Version};
+use crate::store::{Durability, Key, ReadSet, ReadView, Value, Version};
 use crate::transaction::Secrets;
 
 /// Revisions kept in memory: the current one, and those that invocations in flight still use.
@@ -33,6 +33,8 @@ pub(super) struct MerchantState {
     /// of no later change: every request asks for it twice.
     head: Mutex<Option<(Version, Arc<Revision>)>>,
     head_key: Key,
+    /// What is read to know the current revision.
+    pub(super) head_reads: ReadSet,
     /// With the number of changes so far, so that what was loaded before a change is not kept after it.
     secrets: Mutex<(u64, Option<Arc<Secrets>>)>,
     pub(super) write_rates: WriteRates,
@@ -40,9 +42,11 @@ pub(super) struct MerchantState {
 
 impl MerchantState {
     fn new(id: MerchantId) -> Self {
+        let head_key = keys::revision_head(&id);
         Self {
             head: Mutex::default(),
-            head_key: keys::revision_head(&id),
+            head_reads: ReadSet { points: vec![head_key.clone()], ..ReadSet::default() },
+            head_key,
             id,
             alone: Arc::default(),
             switching: Arc::default(),
@@ -56,7 +60,8 @@ impl MerchantState {
         self.head_key.clone()
     }
 
-    fn last_head(&self) -> Option<(Version, Arc<Revision>)> {
+    /// The current revision as last read, and at which version that was.
+    pub(super) fn last_head(&self) -> Option<(Version, Arc<Revision>)> {
         self.head.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -157,10 +162,14 @@ impl Machine {
         Ok(merchants)
     }
 
+    /// What is kept of a merchant, if it was asked for before.
+    pub(super) fn known_merchant(&self, id: &MerchantId) -> Option<Arc<MerchantState>> {
+        self.merchants.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
     /// What is kept of a merchant; an error if there is none of that name.
     pub(super) async fn merchant(&self, id: &MerchantId) -> Result<Arc<MerchantState>, Error> {
-        let known = self.merchants.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
-        if let Some(known) = known {
+        if let Some(known) = self.known_merchant(id) {
             return Ok(known);
         }
         let view = self.parts.store.begin().await?;

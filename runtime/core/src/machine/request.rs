@@ -57,13 +57,16 @@ impl Machine {
     /// Answers a request by `plugin`. Statuses of 400 and above are answers too, and changed nothing: they are not kept for the
     /// idempotency key, so that a repetition is carried out afresh. The future must not be dropped if the outcome matters: a
     /// request whose client went away is then undone or done, but nobody learns which.
+    ///
+    /// It is executed, whether or not it could be answered by [`Machine::recall`].
     pub async fn request(
         &self,
         merchant: &MerchantId,
         plugin: &PluginId,
-        request: HttpRequest,
+        request: impl Into<Arc<HttpRequest>>,
         context: RequestContext,
     ) -> Result<Answer, Error> {
+        let request = request.into();
         let state = self.merchant(merchant).await?;
         let _turn = self.wait_to_write(&state, plugin).await?;
         let now_ms = self.parts.environment.now_ms();
@@ -76,7 +79,7 @@ impl Machine {
             Arc::new(Exchanger::new(parts, merchant.clone(), id, 1, None))
         });
         let mut trigger = RequestTrigger {
-            request: Arc::new(request),
+            request,
             mark: commit_mark(merchant, &context.invocation, now_ms),
             opened: false,
             dedupe,

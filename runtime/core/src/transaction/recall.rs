@@ -1,14 +1,14 @@
 //! Calls that need not be executed again. An executor may keep what a plugin answered to a service call, or to a request that changed
-//! nothing, together with everything that it read, and give the same answer to the same question, in any later transaction, as long as
-//! nothing that was read has changed. The transaction then depends on those reads as if the call had been executed; its commit validates
-//! them.
+//! nothing, together with everything that it read, and give the same answer to the same question as long as nothing that was read has
+//! changed. A transaction that is given the answer of a call depends on those reads as if the call had been executed; its commit
+//! validates them. Of a request the answer is all that there is, so that it needs no transaction ([`crate::machine::Machine::recall`]).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Transaction, take};
 use crate::ids::PluginId;
 use crate::recording::RecordingMark;
-use crate::store::ReadSet;
+use crate::store::{ReadSet, TxStore, Version};
 
 /// What an answer depends on: everything that was read for it, and when.
 #[derive(Debug)]
@@ -19,6 +19,23 @@ pub struct Reliance {
 }
 
 impl Reliance {
+    /// Whether everything still is in `store` as it was read, for good.
+    pub fn stands(&self, store: &dyn TxStore) -> bool {
+        let known = self.version.load(Ordering::Relaxed);
+        let newest = store.stands(&self.reads, known);
+        newest.is_some_and(|newest| {
+            self.note(known, newest);
+            true
+        })
+    }
+
+    /// Any of two versions is true; the older one is only forgotten sooner.
+    fn note(&self, known: Version, newest: Version) {
+        if newest > known {
+            self.version.fetch_max(newest, Ordering::Relaxed);
+        }
+    }
+
     /// Bytes of the keys.
     pub fn bytes(&self) -> usize {
         let ranges = self.reads.ranges.iter().map(|range| range.start.len() + range.end.as_ref().map_or(0, Vec::len));
@@ -55,8 +72,7 @@ impl Transaction {
         let Some(newest) = self.overlay.holds(&reliance.reads, known) else {
             return false;
         };
-        // Any of two versions is true; the older one is only forgotten sooner.
-        reliance.version.fetch_max(newest, Ordering::Relaxed);
+        reliance.note(known, newest);
         let Ok(savepoint) = self.enter(plugin) else {
             return false;
         };

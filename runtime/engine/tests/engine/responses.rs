@@ -32,10 +32,11 @@ fn ask(query: &str) -> HttpRequest {
 
 /// What a request answered, and whether the plugin was executed for it.
 async fn said(rig: &Rig, plugin: &str, request: HttpRequest) -> (Vec<u8>, bool) {
+    let (counted, given) = (rig.invocations(plugin), rig.engine.stats().responses_given);
     let response = rig.send(plugin, request).await.unwrap();
     assert_eq!(response.status, 200);
-    assert_eq!(rig.usage(plugin).calls, 1, "a request is counted, executed or not");
-    (response.body, rig.usage(plugin).fuel > 0)
+    assert_eq!(rig.invocations(plugin), counted + 1, "a request is counted, executed or not");
+    (response.body, rig.engine.stats().responses_given == given)
 }
 
 #[tokio::test]
@@ -47,6 +48,21 @@ async fn a_response_stands_until_something_that_was_read_changes() {
     assert_eq!(said(&rig, "caller", ask("0")).await.0, [0, 1], "another request writes it");
     assert_eq!(said(&rig, "asker", ask("9")).await, (vec![0, 1], true));
     assert_eq!(said(&rig, "asker", ask("9")).await, (vec![0, 1], false), "the new response is kept");
+}
+
+#[tokio::test]
+async fn a_response_is_that_of_the_revision_in_force() {
+    let rig = rig(guests::act_provider()).await;
+    let first = rig.switch().await;
+    assert!(said(&rig, "asker", ask("9")).await.1);
+    assert!(rig.recalls("asker", &ask("9"), first));
+    assert!(!rig.recalls("asker", &ask("9"), first + 1), "a request that another revision admitted");
+    let second = rig.switch().await;
+    for number in [first, second] {
+        assert!(!rig.recalls("asker", &ask("9"), number), "{number}: the switch may have changed everything");
+    }
+    assert!(said(&rig, "asker", ask("9")).await.1);
+    assert!(rig.recalls("asker", &ask("9"), second) && !rig.recalls("asker", &ask("9"), first));
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use kontor_core::ids::{InvocationId, MerchantId, PluginId};
 use kontor_core::machine::{Machine, Options};
 use kontor_core::observer::{InvocationReport, Observer};
 use kontor_core::records::RequestContext;
-use kontor_core::revision::{Grants, InstalledPlugin, OutboundGrant, PluginSpec};
+use kontor_core::revision::{Grants, InstalledPlugin, OutboundGrant, PluginSpec, RevisionNumber};
 use kontor_core::store::{
     Commit, CommitError, Committed, Durability, Key, KeyRange, ReadSet, ReadView, Scanned, StoreError, TxStore, Value,
     Version,
@@ -101,6 +101,12 @@ impl TxStore for Trapped {
     }
     fn wait_newer(&self, version: Version) -> BoxFuture<'_, Version> {
         self.0.wait_newer(version)
+    }
+    fn unchanged_since(&self, key: &[u8], version: Version) -> bool {
+        self.0.unchanged_since(key, version)
+    }
+    fn stands(&self, reads: &ReadSet, version: Version) -> Option<Version> {
+        self.0.stands(reads, version)
     }
 }
 
@@ -202,6 +208,9 @@ impl Rig {
             admitted_by: None,
         };
         let plugin = PluginId::new(plugin).unwrap();
+        if let Some(response) = self.machine.recall(&self.merchant, &plugin, &request, None) {
+            return Ok(response.as_ref().clone());
+        }
         let answer = self.machine.request(&self.merchant, &plugin, request, context).await?;
         Ok(answer.response)
     }
@@ -219,6 +228,24 @@ impl Rig {
             Err(Error::PluginStopped { plugin, reason, message }) => (plugin.to_string(), reason, message),
             other => panic!("not stopped: {other:?}"),
         }
+    }
+
+    /// Switches to a revision with the same plugins; its number.
+    pub async fn switch(&self) -> RevisionNumber {
+        let current = self.machine.current(&self.merchant).await.unwrap();
+        self.machine.switch(&self.merchant, current.number, current.plugins.clone(), "again").await.unwrap();
+        current.number + 1
+    }
+
+    /// Whether a plugin's response to the request is remembered, for a request that was admitted by this revision.
+    pub fn recalls(&self, plugin: &str, request: &HttpRequest, admitted_by: RevisionNumber) -> bool {
+        self.machine.recall(&self.merchant, &PluginId::new(plugin).unwrap(), request, Some(admitted_by)).is_some()
+    }
+
+    /// Invocations that began in a plugin.
+    pub fn invocations(&self, plugin: &str) -> u64 {
+        let of = (self.merchant.clone(), PluginId::new(plugin).unwrap());
+        self.machine.usage().get(&of).map_or(0, |usage| usage.invocations)
     }
 
     /// What a plugin used in the last invocation.

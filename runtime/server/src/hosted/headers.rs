@@ -1,10 +1,14 @@
 //! Headers on their way to a plugin and back. What belongs to the connection or to the host does not cross; what a careful page
 //! should have is added when the plugin did not say otherwise.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, header::Entry};
+use kontor_core::executor::HttpResponse;
 use kontor_core::records::Answer;
 use kontor_core::revision::{Route, RouteAuth};
 
@@ -28,6 +32,9 @@ const HOP_BY_HOP: [&str; 9] = [
 /// Names of one request, for those who look at many. A question that is asked again has others, and is the same.
 const OF_ONE_REQUEST: [&str; 4] = ["x-request-id", "traceparent", "tracestate", "baggage"];
 
+/// Headers that the host may add to a response, its request id, date and length among them.
+const ADDED_HEADERS: usize = 9;
+
 /// The request's headers as the plugin sees them.
 pub(crate) fn for_plugin(method: &Method, headers: &HeaderMap, route: &Route) -> Vec<(String, String)> {
     let hop_by_hop = named_by_connection(headers);
@@ -48,17 +55,38 @@ pub(crate) fn for_plugin(method: &Method, headers: &HeaderMap, route: &Route) ->
 }
 
 /// The plugin's answer as it goes out.
-pub(crate) fn from_plugin(answer: Answer, route: &Route) -> Result<Response, Problem> {
+pub(crate) fn from_plugin(mut answer: Answer, route: &Route) -> Result<Response, Problem> {
+    let body = std::mem::take(&mut answer.response.body);
+    outgoing(&answer.response, body.into(), answer.replayed, route)
+}
+
+/// The same for an answer that others are given too: its body is not copied.
+pub(crate) fn from_memory(response: &Arc<HttpResponse>, route: &Route) -> Result<Response, Problem> {
+    outgoing(response, Bytes::from_owner(KeptBody(Arc::clone(response))), false, route)
+}
+
+/// The body of a response that is kept.
+struct KeptBody(Arc<HttpResponse>);
+
+impl AsRef<[u8]> for KeptBody {
+    fn as_ref(&self) -> &[u8] {
+        &self.0.body
+    }
+}
+
+/// `response` with `body` in the place of its own.
+fn outgoing(response: &HttpResponse, body: Bytes, replayed: bool, route: &Route) -> Result<Response, Problem> {
     let refused = |why: String| Problem::new(Code::PluginResponseInvalid, why);
-    let status = StatusCode::from_u16(answer.response.status).ok().filter(|s| s.as_u16() >= 200).ok_or_else(|| {
-        refused(format!("The plugin answered with the status {}, which is none.", answer.response.status))
-    })?;
-    if answer.response.headers.len() > RESPONSE_HEADERS_MAX {
+    let status = StatusCode::from_u16(response.status)
+        .ok()
+        .filter(|s| s.as_u16() >= 200)
+        .ok_or_else(|| refused(format!("The plugin answered with the status {}, which is none.", response.status)))?;
+    if response.headers.len() > RESPONSE_HEADERS_MAX {
         return Err(refused(format!("The plugin answered with more than {RESPONSE_HEADERS_MAX} headers.")));
     }
-    let mut headers = HeaderMap::new();
+    let mut headers = HeaderMap::with_capacity(response.headers.len() + ADDED_HEADERS);
     let mut bytes = 0;
-    for (name, value) in &answer.response.headers {
+    for (name, value) in &response.headers {
         bytes += name.len() + value.len();
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
             refused(format!("The plugin answered with the header `{}`, which is no header name.", name.escape_debug()))
@@ -74,7 +102,7 @@ pub(crate) fn from_plugin(answer: Answer, route: &Route) -> Result<Response, Pro
             "The headers of the plugin's answer have more than {RESPONSE_HEADER_BYTES_MAX} bytes."
         )));
     }
-    if answer.replayed {
+    if replayed {
         headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
     }
     add_careful_headers(&mut headers, &route.auth);
@@ -82,7 +110,7 @@ pub(crate) fn from_plugin(answer: Answer, route: &Route) -> Result<Response, Pro
         headers.insert(header::VARY, vary);
     }
     let bodiless = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
-    let body = if bodiless { Body::empty() } else { Body::from(answer.response.body) };
+    let body = if bodiless { Body::empty() } else { Body::from(body) };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
@@ -154,7 +182,6 @@ fn without_own_cookie(cookies: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kontor_core::executor::HttpResponse;
 
     fn answer(status: u16, headers: &[(&str, &str)]) -> Answer {
         let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();

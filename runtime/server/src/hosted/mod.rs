@@ -103,8 +103,7 @@ async fn serve(state: &Arc<State>, address: Address, request: Request<Body>) -> 
             content = Some(read_body(&parts.headers, body).await?);
         }
         let content = content.clone().unwrap_or_default();
-        let context = context(&address, &admission, &parts.method, &parts.headers)?;
-        let call = HttpRequest {
+        let call = Arc::new(HttpRequest {
             method: parts.method.as_str().to_owned(),
             path: address.path.clone(),
             query: parts.uri.query().unwrap_or_default().to_owned(),
@@ -116,27 +115,33 @@ async fn serve(state: &Arc<State>, address: Address, request: Request<Body>) -> 
                 .map(|p: SocketAddr| p.ip().to_string())
                 .unwrap_or_default(),
             route: Some(admission.position),
-        };
-        let place = state.places.take().await?;
-        end_of_step().await;
-        let result = invoke(state, &address, call, context).await;
-        drop(place);
-        end_of_step().await;
-        match result {
-            Err(Outcome::Again) => {}
-            Err(Outcome::Failed(problem)) => return Err(*problem),
-            Ok(answer) => {
-                let mut response = headers::from_plugin(answer, admission.route)?;
-                response.extensions_mut().insert(Labels {
-                    merchant: address.merchant,
-                    plugin: address.plugin,
-                    class: auth::class(&admission.route.auth),
-                });
-                return Ok(response);
+        });
+        let (merchant, plugin) = (&address.merchant, &address.plugin);
+        let response = match state.machine.recall(merchant, plugin, &call, Some(admission.revision)) {
+            Some(response) => headers::from_memory(&response, admission.route)?,
+            None => {
+                let context = context(&address, &admission, &parts.method, &parts.headers)?;
+                let place = state.places.take().await?;
+                end_of_step().await;
+                let result = invoke(state, &address, call, context).await;
+                drop(place);
+                end_of_step().await;
+                match result {
+                    Ok(answer) => headers::from_plugin(answer, admission.route)?,
+                    Err(Outcome::Again) => continue,
+                    Err(Outcome::Failed(problem)) => return Err(*problem),
+                }
             }
-        }
+        };
+        let class = auth::class(&admission.route.auth);
+        return Ok(labelled(response, Labels { merchant: address.merchant, plugin: address.plugin, class }));
     }
     Err(Problem::unavailable(Code::Unavailable, "The set of plugins is being changed; try again in a second.", 1))
+}
+
+fn labelled(mut response: Response, labels: Labels) -> Response {
+    response.extensions_mut().insert(labels);
+    response
 }
 
 enum Admitted<'a> {
@@ -268,7 +273,7 @@ enum Outcome {
 async fn invoke(
     state: &Arc<State>,
     address: &Address,
-    call: HttpRequest,
+    call: Arc<HttpRequest>,
     context: RequestContext,
 ) -> Result<Answer, Outcome> {
     let (machine, merchant, plugin) = (Arc::clone(&state.machine), address.merchant.clone(), address.plugin.clone());

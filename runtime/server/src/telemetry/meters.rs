@@ -51,6 +51,12 @@ impl InvocationMeters {
             known(plugins, merchant, plugin).count(usage);
         }
     }
+
+    /// Counts a call that was answered without an invocation.
+    pub(crate) fn count_recalled(&self, merchant: &MerchantId, plugin: &PluginId) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known(all.entry(merchant.clone()).or_default(), merchant, plugin).calls.increment(1);
+    }
 }
 
 fn known<'a>(
@@ -75,7 +81,7 @@ impl PluginMeters {
     fn count(&self, usage: &Usage) {
         self.calls.increment(usage.calls);
         self.fuel.increment(usage.fuel);
-        // Zero is that of calls that were answered without executing them.
+        // Zero is that of service calls that were answered without executing them.
         if usage.memory_bytes > 0 {
             #[expect(clippy::cast_precision_loss, reason = "a guest's memory is far below 2^53 bytes")]
             self.memory.set(usage.memory_bytes as f64);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kontor_core::effects::Environment;
-use kontor_core::ids::MerchantId;
+use kontor_core::ids::{MerchantId, PluginId};
 use kontor_core::observer::{DeadLetterReport, FetchReport, InvocationReport, LogLine as CoreLine, Observer};
 use kontor_core::revision::RevisionNumber;
 use kontor_core::transaction::LogLevel;
@@ -47,6 +47,10 @@ impl Observer for HostObserver {
             revision = report.revision, outcome = %report.outcome, executions = report.executions, conflicts = report.conflicts,
             duration_ms = report.duration_ms, "invocation ended"
         );
+    }
+
+    fn recalled(&self, merchant: &MerchantId, plugin: &PluginId) {
+        self.meters.count_recalled(merchant, plugin);
     }
 
     fn dead_letter(&self, report: &DeadLetterReport) {

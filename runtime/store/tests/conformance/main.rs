@@ -40,6 +40,7 @@ macro_rules! run_for {
                 a_phantom_in_a_range_conflicts,
                 blind_writes_do_not_conflict,
                 read_only_transactions_are_validated,
+                what_was_read_stands_until_it_changes_and_only_if_it_survives,
                 old_views_are_refused,
                 views_of_the_future_are_refused,
                 stamped_records_are_in_commit_order,

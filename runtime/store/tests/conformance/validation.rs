@@ -112,6 +112,30 @@ pub(crate) fn read_only_transactions_are_validated(subject: &mut dyn Subject) {
     assert_eq!(store.current_version(), view.version() + 1, "reading changes nothing");
 }
 
+pub(crate) fn what_was_read_stands_until_it_changes_and_only_if_it_survives(subject: &mut dyn Subject) {
+    let store = subject.open();
+    let version = write(&store, vec![put("a", "1")]);
+    let (keys, all) = (points(&["a", "b"]), ranges(vec![range("a", Some(b"c"))]));
+    write(&store, vec![put("c", "1")]);
+    for reads in [&keys, &all] {
+        assert!(store.stands(reads, version) >= Some(version), "others' changes are none of its business");
+    }
+    write(&store, vec![put("b", "2")]);
+    for reads in [&keys, &all] {
+        assert_eq!(store.stands(reads, version), None);
+    }
+    let visible = commit_as(&store, Commit { writes: vec![put("a", "2")], ..Commit::default() }, Durability::Visible);
+    let visible = visible.unwrap();
+    if store.stands(&keys, visible).is_some() {
+        // A store with a thread of its own may have synced by itself.
+        assert!(store.stats().durable_version >= visible);
+    }
+    write(&store, vec![put("d", "1")]);
+    assert!(store.stands(&keys, visible) >= Some(visible), "a durable commit makes durable what was before it");
+    store.close().unwrap();
+    assert_eq!(store.stands(&keys, visible), None);
+}
+
 pub(crate) fn old_views_are_refused(subject: &mut dyn Subject) {
     let store = subject.open_with(RecentLimits { changes: 10, key_bytes: 1_000_000 });
     write(&store, vec![put("a", "1")]);
@@ -123,6 +147,7 @@ pub(crate) fn old_views_are_refused(subject: &mut dyn Subject) {
     for writes in [vec![], vec![put("b", "1")]] {
         let old = Commit { view_version, reads: points(&["a"]), writes: writes.clone(), ..Commit::default() };
         assert_eq!(commit(&store, old), Err(CommitError::TooOld));
+        assert_eq!(store.stands(&points(&["a"]), view_version), None);
         let new = Commit { view_version: recent, reads: points(&["a"]), writes, ..Commit::default() };
         commit(&store, new).unwrap();
     }

@@ -1,5 +1,6 @@
 //! A plugin's answer, with what tests ask of it.
 
+use kontor_core::executor::HttpResponse;
 use serde::de::DeserializeOwned;
 
 /// A plugin's answer.
@@ -14,6 +15,10 @@ pub struct Response {
 }
 
 impl Response {
+    pub(crate) fn new(said: HttpResponse) -> Self {
+        Self { status: said.status, headers: said.headers, body: said.body }
+    }
+
     /// The answer, for more; panics with all of it unless its status is this one.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
