@@ -65,8 +65,7 @@ impl Transaction {
     }
 
     /// Calls `plugin` without executing it: true if what was relied on still stands, for this transaction too. It counts as a service
-    /// call (unless `plugin` is the one called first) with as many reads, and the transaction depends on them. False changes nothing that
-    /// matters: execute the call.
+    /// call with as many reads, and the transaction depends on them. False changes nothing that matters: execute the call.
     pub fn recall(&mut self, plugin: &PluginId, reliance: &Reliance) -> bool {
         let known = reliance.version.load(Ordering::Relaxed);
         let Some(newest) = self.overlay.holds(&reliance.reads, known) else {

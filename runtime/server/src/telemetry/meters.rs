@@ -10,6 +10,9 @@ use kontor_core::ids::{MerchantId, PluginId};
 use kontor_core::observer::{InvocationKind, InvocationReport};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
+/// Outcome of requests that were answered with what the plugin had answered before.
+const RECALLED: &str = "recalled";
+
 /// Metrics of invocations, by merchant and plugin.
 #[derive(Default)]
 pub(crate) struct InvocationMeters(Mutex<BTreeMap<MerchantId, BTreeMap<PluginId, PluginMeters>>>);
@@ -42,20 +45,23 @@ impl InvocationMeters {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let plugins = all.entry(report.merchant.clone()).or_default();
         let (merchant, plugin) = (&report.merchant, &report.plugin);
-        let kind = known(plugins, merchant, plugin)
-            .kinds
-            .entry(report.kind)
-            .or_insert_with(|| KindMeters::new(merchant, plugin, report.kind));
-        kind.count(report);
+        known(plugins, merchant, plugin).kind(merchant, plugin, report.kind).count(report);
         for (plugin, usage) in &report.usage {
             known(plugins, merchant, plugin).count(usage);
         }
     }
 
-    /// Counts a call that was answered without an invocation.
+    /// Counts a request that was answered without executing it.
     pub(crate) fn count_recalled(&self, merchant: &MerchantId, plugin: &PluginId) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known(all.entry(merchant.clone()).or_default(), merchant, plugin).calls.increment(1);
+        let known = known(all.entry(merchant.clone()).or_default(), merchant, plugin);
+        known.calls.increment(1);
+        known.kind(merchant, plugin, InvocationKind::Request).ended(
+            merchant,
+            plugin,
+            InvocationKind::Request,
+            RECALLED,
+        );
     }
 }
 
@@ -76,6 +82,10 @@ impl PluginMeters {
             memory: gauge!("kontor_plugin_memory_bytes", &labels),
             kinds: BTreeMap::new(),
         }
+    }
+
+    fn kind(&mut self, merchant: &MerchantId, plugin: &PluginId, kind: InvocationKind) -> &mut KindMeters {
+        self.kinds.entry(kind).or_insert_with(|| KindMeters::new(merchant, plugin, kind))
     }
 
     fn count(&self, usage: &Usage) {
@@ -109,16 +119,20 @@ impl KindMeters {
         self.conflicts.increment(u64::from(report.conflicts));
         self.reexecutions.increment(u64::from(report.executions.saturating_sub(1)));
         self.exclusive.increment(u64::from(report.exclusive));
-        if let Some(known) = self.outcomes.get(&report.outcome) {
+        self.ended(&report.merchant, &report.plugin, report.kind, &report.outcome);
+    }
+
+    /// Counts how an invocation ended.
+    fn ended(&mut self, merchant: &MerchantId, plugin: &PluginId, kind: InvocationKind, outcome: &str) {
+        if let Some(known) = self.outcomes.get(outcome) {
             known.increment(1);
             return;
         }
-        let outcome = ("outcome", report.outcome.clone());
         let labels: Vec<_> =
-            labels(&report.merchant, &report.plugin, report.kind).into_iter().chain([outcome]).collect();
+            labels(merchant, plugin, kind).into_iter().chain([("outcome", outcome.to_owned())]).collect();
         let fresh = counter!("kontor_invocations_total", &labels);
         fresh.increment(1);
-        self.outcomes.insert(report.outcome.clone(), fresh);
+        self.outcomes.insert(outcome.to_owned(), fresh);
     }
 }
 

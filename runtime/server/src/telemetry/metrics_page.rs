@@ -52,7 +52,10 @@ fn describe() {
     describe_histogram!("kontor_http_request_duration_seconds", Unit::Seconds, "Time to answer an HTTP request");
     describe_gauge!("kontor_http_invocations_running", "Invocations over HTTP that hold a place");
     describe_counter!("kontor_http_saturated_total", "Requests refused because all places were taken");
-    describe_counter!("kontor_invocations_total", "Invocations ended, by merchant, plugin, trigger and outcome");
+    describe_counter!(
+        "kontor_invocations_total",
+        "Invocations ended, by merchant, plugin, trigger and outcome; outcome `recalled`: answered without executing"
+    );
     describe_histogram!(
         "kontor_invocation_duration_seconds",
         Unit::Seconds,
