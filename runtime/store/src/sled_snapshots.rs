@@ -1,9 +1,11 @@
 //! sled's snapshots, made ready before sled opens them. A snapshot is an index of the log, written when a database is opened; without one
-//! sled reads the whole log. Three things about them make sled 0.34 refuse a sound database after a crash (spacejam/sled#1527, #1533):
+//! sled reads the whole log. Three things about them can make sled 0.34 refuse a sound database after a crash:
 //!
-//! - It writes `snap.N.generating` and gives it its name when it is whole, but takes one that never got its name for the newest.
-//! - It never syncs the directory: a power cut may take the name back, and leave the old snapshot removed.
-//! - It syncs the snapshot, but not the log that the snapshot is of: after a power cut the snapshot may know more than the log.
+//! - It writes `snap.N.generating` and gives it its name when it is whole, but takes one that never got its name for the newest. Seen in
+//!   what killed hosts left (also spacejam/sled#1527, #1533).
+//! - It never syncs the directory: a power cut may take the name back, and leave the old snapshot removed. Seen as well.
+//! - It syncs the snapshot, but not the log that the snapshot is of: after a power cut the snapshot may know more than the log. Not seen;
+//!   it follows from its code.
 //!
 //! Not here: the log itself ([`crate::sled_engine`]).
 
