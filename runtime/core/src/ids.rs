@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::INVOCATION_ID_CHARS_MAX;
+
 /// Why a name was refused.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{value}` is not a {kind}: {rule}")]
@@ -87,9 +89,10 @@ name!(
 pub struct InvocationId(Arc<str>);
 
 impl InvocationId {
-    /// An id from what caused the invocation, such as `job/<id>` or `req/<uuid>`. At most 200 characters are kept.
+    /// An id from what caused the invocation, such as `job/<id>` or `req/<uuid>`. At most [`INVOCATION_ID_CHARS_MAX`] characters are kept.
     pub fn new(value: &str) -> Self {
-        Self(value.chars().take(200).collect::<String>().into())
+        let end = value.char_indices().nth(INVOCATION_ID_CHARS_MAX).map_or(value.len(), |(end, _)| end);
+        Self(value.get(..end).unwrap_or(value).into())
     }
 
     /// The id as text.

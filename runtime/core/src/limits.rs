@@ -68,6 +68,8 @@ pub const WRITE_QUEUE_MAX: usize = 64;
 pub const RECORDED_READS_MAX: usize = 64;
 /// Largest response kept for an idempotency key: pages and documents fit, downloads do not.
 pub const IDEMPOTENCY_RESPONSE_BYTES_MAX: usize = 1024 * 1024;
+/// Longest id of an invocation, characters; what is longer is cut.
+pub const INVOCATION_ID_CHARS_MAX: usize = 200;
 /// Longest idempotency key, as is customary.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// Entries of one page of a list.

@@ -30,6 +30,8 @@ wasmtime::component::bindgen!({
         default: trappable,
     },
     exports: { default: async },
+    // What guests are called with is lowered from where it is.
+    ownership: Borrowing { duplicate_if_necessary: true },
 });
 
 pub(crate) use exports::kontor::host::{event_handler, http_handler, job_handler, lifecycle};

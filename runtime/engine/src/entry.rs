@@ -3,7 +3,7 @@
 use kontor_core::executor::{Call, Event, ExecutionError, HttpRequest, HttpResponse, Job, Reply};
 use kontor_core::limits::HTTP_RESPONSE_BODY_BYTES_MAX;
 
-use crate::bindings::handler_types::{self, HandlerError};
+use crate::bindings::handler_types::{self, HandlerError, HeaderParam};
 use crate::execution::Live;
 use crate::limits;
 use crate::prepared::Prepared;
@@ -19,19 +19,20 @@ pub(crate) async fn call(prepared: &Prepared, live: &mut Live, call: &Call) -> w
         Call::Http(request) => {
             let indices = prepared.http.as_ref().ok_or_else(|| no_handler("http-handler"))?;
             let guest = indices.load(&mut *store, instance)?;
-            let response = guest.call_handle(&mut *store, &http_request(request)).await?;
+            let headers = headers(request);
+            let response = guest.call_handle(&mut *store, http_request(request, &headers)).await?;
             Ok(Ok(Reply::Http(http_response(response)?)))
         }
         Call::Event(event, attempt) => {
             let indices = prepared.event.as_ref().ok_or_else(|| no_handler("event-handler"))?;
             let guest = indices.load(&mut *store, instance)?;
-            let result = guest.call_handle(&mut *store, &delivered(event, *attempt)).await?;
+            let result = guest.call_handle(&mut *store, delivered(event, *attempt)).await?;
             Ok(result.map(|()| Reply::Done).map_err(handler_error))
         }
         Call::Job(job) => {
             let indices = prepared.job.as_ref().ok_or_else(|| no_handler("job-handler"))?;
             let guest = indices.load(&mut *store, instance)?;
-            let result = guest.call_run(&mut *store, &started(job)).await?;
+            let result = guest.call_run(&mut *store, started(job)).await?;
             Ok(result.map(|()| Reply::Done).map_err(handler_error))
         }
         Call::Migrate { from_version, cursor } => {
@@ -47,19 +48,19 @@ fn no_handler(interface: &str) -> wasmtime::Error {
         .into_error()
 }
 
-fn http_request(request: &HttpRequest) -> handler_types::HttpRequest {
+fn headers(request: &HttpRequest) -> Vec<HeaderParam<'_>> {
+    request.headers.iter().map(|(name, value)| HeaderParam { name, value }).collect()
+}
+
+fn http_request<'a>(request: &'a HttpRequest, headers: &'a [HeaderParam<'a>]) -> handler_types::HttpRequest<'a> {
     handler_types::HttpRequest {
-        method: request.method.clone(),
-        path: request.path.clone(),
-        query: request.query.clone(),
-        headers: request
-            .headers
-            .iter()
-            .map(|(name, value)| handler_types::Header { name: name.clone(), value: value.clone() })
-            .collect(),
-        body: request.body.clone(),
-        base_path: request.base_path.clone(),
-        remote_address: request.remote_address.clone(),
+        method: &request.method,
+        path: &request.path,
+        query: &request.query,
+        headers,
+        body: &request.body,
+        base_path: &request.base_path,
+        remote_address: &request.remote_address,
     }
 }
 
@@ -90,24 +91,24 @@ fn http_response(response: handler_types::HttpResponse) -> wasmtime::Result<Http
     })
 }
 
-fn delivered(event: &Event, attempt: u32) -> handler_types::Event {
+fn delivered(event: &Event, attempt: u32) -> handler_types::Event<'_> {
     handler_types::Event {
-        id: event.id.clone(),
-        source: event.source.as_str().to_owned(),
-        event_type: event.event_type.clone(),
-        key: event.key.clone(),
+        id: &event.id,
+        source: event.source.as_str(),
+        event_type: &event.event_type,
+        key: &event.key,
         time_ms: event.time_ms,
-        payload: event.payload.clone(),
+        payload: &event.payload,
         attempt,
     }
 }
 
-fn started(job: &Job) -> handler_types::Job {
+fn started(job: &Job) -> handler_types::Job<'_> {
     handler_types::Job {
-        id: job.id.clone(),
-        name: job.name.clone(),
-        key: job.key.clone(),
-        payload: job.payload.clone(),
+        id: &job.id,
+        name: &job.name,
+        key: job.key.as_deref(),
+        payload: &job.payload,
         attempt: job.attempt,
         due_ms: job.due_ms,
     }

@@ -1,6 +1,7 @@
 //! Where requests enter: each is observed from here to its answer, panics stay inside, and it goes either to a plugin or to the host's own
 //! addresses. Not here: connections ([`crate::listener`]).
 
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use tower::ServiceExt as _;
 
 use crate::control;
 use crate::hosted;
-use crate::observe;
+use crate::observe::{self, Labels};
 use crate::state::State;
 
 /// See the module.
@@ -29,21 +30,21 @@ impl Front {
         Self { state: Arc::clone(state), own: control::router(state) }
     }
 
-    /// Answers a request, whatever happens.
-    pub(crate) async fn answer(&self, request: Request<Body>) -> Response {
-        observe::observe(request, async |request| match AssertUnwindSafe(self.routed(request)).catch_unwind().await {
-            Ok(response) => response,
-            Err(panic) => observe::panicked(panic.as_ref()),
+    /// Answers a request that came from `peer`, whatever happens.
+    pub(crate) async fn answer(&self, request: Request<Body>, peer: SocketAddr) -> Response {
+        observe::observe(request, async |request| {
+            let routed = AssertUnwindSafe(self.routed(request, peer)).catch_unwind().await;
+            routed.unwrap_or_else(|panic| (observe::panicked(panic.as_ref()), None))
         })
         .await
     }
 
     /// Plugins' addresses are nearly all that is asked for: they do not go through the router of the others.
-    async fn routed(&self, request: Request<Body>) -> Response {
+    async fn routed(&self, request: Request<Body>, peer: SocketAddr) -> (Response, Option<Labels>) {
         if hosted::is_hosted(request.uri().path()) {
-            return hosted::hosted(&self.state, request).await;
+            return hosted::hosted(&self.state, request, peer).await;
         }
         let Ok(response) = self.own.clone().oneshot(request).await;
-        response
+        (response, None)
     }
 }

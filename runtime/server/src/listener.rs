@@ -18,10 +18,6 @@ use tokio_util::task::TaskTracker;
 use crate::front::Front;
 use crate::limits::{CONNECTIONS_MAX, HEAD_BYTES_MAX, HEADER_READ_TIMEOUT, HEADERS_MAX, HTTP2_STREAMS_MAX};
 
-/// The peer of the connection that a request came over.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PeerAddress(pub(crate) SocketAddr);
-
 /// Pause after an error of `accept` that will not pass at once (no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -72,11 +68,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, front: Arc<Front>, ends: End
     }
     let service = service_fn(move |request: http::Request<Incoming>| {
         let front = Arc::clone(&front);
-        async move {
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(PeerAddress(peer));
-            Ok::<_, Infallible>(front.answer(request).await)
-        }
+        async move { Ok::<_, Infallible>(front.answer(request.map(Body::new), peer).await) }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder

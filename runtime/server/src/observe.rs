@@ -17,37 +17,38 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id taken over from a client.
 const REQUEST_ID_CHARS_MAX: usize = 64;
 
-/// Whose route answered, for metrics; put into the response's extensions by the handler.
-#[derive(Clone, Debug)]
+/// Whose route answered, for metrics.
+#[derive(Debug)]
 pub(crate) struct Labels {
     pub(crate) merchant: MerchantId,
     pub(crate) plugin: PluginId,
     pub(crate) class: &'static str,
 }
 
-/// Observes how `answer` answers the request.
-pub(crate) async fn observe(mut request: Request, answer: impl AsyncFnOnce(Request) -> Response) -> Response {
+/// Observes how `answer` answers the request, and whose route it was if it was a plugin's.
+pub(crate) async fn observe(
+    mut request: Request,
+    answer: impl AsyncFnOnce(Request) -> (Response, Option<Labels>),
+) -> Response {
     let started = Instant::now();
     let id = request_id(request.headers());
-    let value = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("unknown"));
-    request.headers_mut().insert(REQUEST_ID, value.clone());
+    request.headers_mut().insert(REQUEST_ID, id.clone());
     let span = tracing::info_span!(
         "request",
-        request_id = %id,
+        request_id = %id.to_str().unwrap_or_default(),
         method = %request.method(),
         path = %request.uri().path(),
-        status = tracing::field::Empty,
     );
     trace_context::adopt(&span, request.headers());
-    let mut response = answer(request).instrument(span.clone()).await;
-    response.headers_mut().insert(REQUEST_ID, value);
+    let (mut response, labels) = answer(request).instrument(span.clone()).await;
+    response.headers_mut().insert(REQUEST_ID, id);
 
     let elapsed = started.elapsed();
     let status = response.status();
-    span.record("status", status.as_u16());
-    let labels = response.extensions().get::<Labels>();
-    let (merchant, plugin, class) =
-        labels.map_or(("", "", "host"), |labels| (labels.merchant.as_str(), labels.plugin.as_str(), labels.class));
+    trace_context::note_status(&span, status);
+    let (merchant, plugin, class) = labels
+        .as_ref()
+        .map_or(("", "", "host"), |labels| (labels.merchant.as_str(), labels.plugin.as_str(), labels.class));
     meters::count_request(merchant, plugin, class, status.as_u16(), elapsed.as_secs_f64());
     let code = response.extensions().get::<Code>().map(|c| c.as_str());
     span.in_scope(|| {
@@ -77,11 +78,14 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// The client's id if it is harmless, else a new one.
-fn request_id(headers: &HeaderMap) -> String {
-    let given = headers.get(REQUEST_ID).and_then(|v| v.to_str().ok());
-    match given {
-        Some(id) if is_harmless(id) => id.to_owned(),
-        _ => time_ordered_id().to_string(),
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    match headers.get(REQUEST_ID) {
+        Some(id) if id.to_str().is_ok_and(is_harmless) => id.clone(),
+        _ => {
+            let mut text = uuid::Uuid::encode_buffer();
+            let text = time_ordered_id().hyphenated().encode_lower(&mut text);
+            HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown"))
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 //! What the host matches decides what authentication a request needs, so it must never see another path than the plugin's own
 //! router does: literals are compared percent-decoded, and paths that could be read in two ways are refused.
 
+use std::borrow::Cow;
+
 use kontor_core::revision::Route;
 
 /// What matching found.
@@ -26,21 +28,25 @@ pub(crate) fn match_route<'a>(routes: &'a [Route], method: &str, path: &str) -> 
         Ok(segments) => segments,
         Err(reason) => return Matched::Ambiguous(reason),
     };
-    let mut best: Option<(Vec<u8>, bool, usize, &Route)> = None;
+    let mut best: Option<(bool, usize, &Route)> = None;
     let mut allowed = Vec::new();
     for (position, route) in routes.iter().enumerate() {
-        let Some(rank) = match_pattern(&route.path, &segments) else { continue };
+        if !matches_pattern(&route.path, &segments) {
+            continue;
+        }
         let exact = route.method == method;
         if exact || route.method == "*" || (method == "HEAD" && route.method == "GET") {
-            let better = best.as_ref().is_none_or(|(r, e, ..)| (&rank, !exact) < (r, !e));
+            let better = best.is_none_or(|(best_is_exact, _, known)| {
+                ranks(&route.path).cmp(ranks(&known.path)).then(best_is_exact.cmp(&exact)).is_lt()
+            });
             if better {
-                best = Some((rank, exact, position, route));
+                best = Some((exact, position, route));
             }
         } else {
             allowed.push(route.method.clone());
         }
     }
-    if let Some((_, _, position, route)) = best {
+    if let Some((_, position, route)) = best {
         return Matched::Route(position, route);
     }
     if allowed.is_empty() {
@@ -54,32 +60,47 @@ pub(crate) fn match_route<'a>(routes: &'a [Route], method: &str, path: &str) -> 
     Matched::MethodNotAllowed(allowed)
 }
 
-/// Rank of each segment (0 literal, 1 parameter, 2 rest): smaller is more specific.
-fn match_pattern(pattern: &str, segments: &[String]) -> Option<Vec<u8>> {
-    let mut rank = Vec::new();
+/// What a part of a pattern stands for: the smaller, the more specific.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Literal,
+    Parameter,
+    Rest,
+}
+
+fn parts(pattern: &str) -> impl Iterator<Item = (Rank, &str)> {
+    pattern.trim_start_matches('/').split('/').filter(|part| !part.is_empty()).map(|part| {
+        let rank = match part.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')) {
+            Some(inner) if inner.starts_with('*') => Rank::Rest,
+            Some(_) => Rank::Parameter,
+            None => Rank::Literal,
+        };
+        (rank, part)
+    })
+}
+
+/// How specific a pattern is, part by part.
+fn ranks(pattern: &str) -> impl Iterator<Item = Rank> {
+    parts(pattern).map(|(rank, _)| rank)
+}
+
+fn matches_pattern(pattern: &str, segments: &[Cow<'_, str>]) -> bool {
     let mut given = segments.iter();
-    for part in pattern.trim_start_matches('/').split('/').filter(|p| !p.is_empty()) {
-        if part.starts_with("{*") && part.ends_with('}') {
-            rank.push(2);
-            return Some(rank);
-        }
-        let segment = given.next()?;
-        if part.starts_with('{') && part.ends_with('}') {
-            if segment.is_empty() {
-                return None;
-            }
-            rank.push(1);
-        } else if part == segment {
-            rank.push(0);
-        } else {
-            return None;
+    for (rank, part) in parts(pattern) {
+        let matches = match rank {
+            Rank::Rest => return true,
+            Rank::Parameter => given.next().is_some_and(|segment| !segment.is_empty()),
+            Rank::Literal => given.next().is_some_and(|segment| segment == part),
+        };
+        if !matches {
+            return false;
         }
     }
-    given.next().is_none().then_some(rank)
+    given.next().is_none()
 }
 
 /// The percent-decoded segments. A trailing slash means the same as none.
-fn decode_segments(path: &str) -> Result<Vec<String>, &'static str> {
+fn decode_segments(path: &str) -> Result<Vec<Cow<'_, str>>, &'static str> {
     let path = path.strip_prefix('/').unwrap_or(path);
     let path = path.strip_suffix('/').unwrap_or(path);
     if path.is_empty() {
@@ -88,7 +109,7 @@ fn decode_segments(path: &str) -> Result<Vec<String>, &'static str> {
     path.split('/')
         .map(|raw| {
             let segment = percent_decode(raw).ok_or("a percent-encoded sequence is malformed or not UTF-8")?;
-            match segment.as_str() {
+            match segment.as_ref() {
                 "" => Err("it has an empty segment"),
                 "." | ".." => Err("it has a dot segment"),
                 s if s.contains(['/', '\\', '\0']) => Err("a segment holds an encoded slash, backslash or zero byte"),
@@ -98,7 +119,10 @@ fn decode_segments(path: &str) -> Result<Vec<String>, &'static str> {
         .collect()
 }
 
-fn percent_decode(text: &str) -> Option<String> {
+fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('%') {
+        return Some(Cow::Borrowed(text));
+    }
     let mut bytes = text.bytes();
     let mut out = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {
@@ -110,7 +134,7 @@ fn percent_decode(text: &str) -> Option<String> {
             out.push(byte);
         }
     }
-    String::from_utf8(out).ok()
+    String::from_utf8(out).ok().map(Cow::Owned)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ struct Arguments {
     #[arg(long, value_enum, default_value = "kill")]
     suite: SuiteChoice,
     /// Which engine: sled or fjall.
-    #[arg(long, default_value = "sled")]
+    #[arg(long, default_value = "fjall")]
     engine: String,
     /// What runs: the real host, or the store alone (many more transactions a second).
     #[arg(long, value_enum, default_value = "host")]

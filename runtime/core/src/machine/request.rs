@@ -46,7 +46,9 @@ struct Dedupe {
 #[derive(Debug)]
 struct RequestTrigger {
     request: Arc<HttpRequest>,
-    mark: Key,
+    merchant: MerchantId,
+    invocation: InvocationId,
+    now_ms: u64,
     /// Whether an execution of this request was begun: only then can there be a mark, unless the client repeats a request.
     opened: bool,
     dedupe: Option<Dedupe>,
@@ -80,7 +82,9 @@ impl Machine {
         });
         let mut trigger = RequestTrigger {
             request,
-            mark: commit_mark(merchant, &context.invocation, now_ms),
+            merchant: merchant.clone(),
+            invocation: context.invocation.clone(),
+            now_ms,
             opened: false,
             dedupe,
             outside: outside.clone(),
@@ -151,11 +155,14 @@ pub(super) fn expired_record(merchant: &MerchantId, expiry_tail: &[u8]) -> Key {
     KeyBuilder::new(merchant, Space::Dedupe).rest(expiry_tail).key()
 }
 
-fn commit_mark(merchant: &MerchantId, invocation: &InvocationId, now_ms: u64) -> Key {
-    KeyBuilder::new(merchant, Space::CommitMark)
-        .number(now_ms / MARK_BUCKET_MS)
-        .rest(invocation.as_str().as_bytes())
-        .key()
+impl RequestTrigger {
+    /// Where it is noted that the request committed.
+    fn mark(&self) -> Key {
+        KeyBuilder::new(&self.merchant, Space::CommitMark)
+            .number(self.now_ms / MARK_BUCKET_MS)
+            .rest(self.invocation.as_str().as_bytes())
+            .key()
+    }
 }
 
 /// Headers are left out: some, such as `traceparent`, differ from try to try.
@@ -184,7 +191,7 @@ impl Trigger for RequestTrigger {
                 };
             }
             let repeated = std::mem::replace(&mut self.opened, true) || self.dedupe.is_some();
-            if repeated && overlay.get(&self.mark).await?.is_some() {
+            if repeated && overlay.get(&self.mark()).await?.is_some() {
                 return Ok(Opened::Gone);
             }
             Ok(Opened::Execute(Call::Http(self.request.clone())))
@@ -201,7 +208,7 @@ impl Trigger for RequestTrigger {
         async move {
             // A request that changed nothing can be repeated without harm; nothing is kept of it.
             if overlay.has_writes() {
-                overlay.put(self.mark.clone(), Value::new());
+                overlay.put(self.mark(), Value::new());
                 if let (Some(dedupe), Ok(Reply::Http(response))) = (&self.dedupe, result) {
                     let size =
                         response.body.len() + response.headers.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>();

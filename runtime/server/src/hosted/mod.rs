@@ -26,7 +26,6 @@ use sha2::{Digest as _, Sha256};
 
 use crate::environment::time_ordered_id;
 use crate::limits::{BODY_READ_TIMEOUT, IDEMPOTENCY_KEY_BYTES_MAX, INVOCATION_TIMEOUT};
-use crate::listener::PeerAddress;
 use crate::observe::{Labels, panic_text};
 use crate::problem::{Code, Problem};
 use crate::routing::{Matched, match_route};
@@ -58,46 +57,53 @@ pub(crate) fn is_hosted(path: &str) -> bool {
     path.len() > PREFIX.len() && path.starts_with(PREFIX)
 }
 
+/// A response, with whose route it came from if a plugin's did not fail to be found or to answer.
+type Labelled = (Response, Option<Labels>);
+
 /// Everything that [`is_hosted`].
-pub(crate) async fn hosted(state: &Arc<State>, request: Request<Body>) -> Response {
+pub(crate) async fn hosted(state: &Arc<State>, request: Request<Body>, peer: SocketAddr) -> Labelled {
     let page_wanted = wants_page(request.method(), request.headers());
-    match dispatch(state, request).await {
-        Ok(response) => response,
-        Err(problem) if page_wanted => problem.into_page(),
-        Err(problem) => problem.into_response(),
+    match dispatch(state, request, peer).await {
+        Ok(answered) => answered,
+        Err(problem) if page_wanted => (problem.into_page(), None),
+        Err(problem) => (problem.into_response(), None),
     }
 }
 
-async fn dispatch(state: &Arc<State>, request: Request<Body>) -> Result<Response, Problem> {
+async fn dispatch(state: &Arc<State>, request: Request<Body>, peer: SocketAddr) -> Result<Labelled, Problem> {
     let path = request.uri().path().to_owned();
     let below = path.strip_prefix(PREFIX).unwrap_or_default();
     let (merchant, rest) = below.split_once('/').unwrap_or((below, ""));
     let merchant = State::merchant_id(merchant)?;
     match rest.trim_end_matches('/') {
-        "" => return index::merchant(state, &merchant).await,
-        sign_in::SIGN_IN => return sign_in::sign_in(state, &merchant, request).await,
-        sign_in::SIGN_OUT => return sign_in::sign_out(state, &merchant, &request),
+        "" => return index::merchant(state, &merchant).await.map(unlabelled),
+        sign_in::SIGN_IN => return sign_in::sign_in(state, &merchant, request).await.map(unlabelled),
+        sign_in::SIGN_OUT => return sign_in::sign_out(state, &merchant, &request).map(unlabelled),
         _ => {}
     }
     let (plugin, path) = rest.split_once('/').unwrap_or((rest, ""));
     let plugin =
         PluginId::new(plugin).map_err(|_| Problem::not_found(format!("There is no plugin `{}`.", shorten(plugin))))?;
-    serve(state, Address { merchant, plugin, path: format!("/{path}") }, request).await
+    serve(state, Address { merchant, plugin, path: format!("/{path}") }, request, peer).await
 }
 
 /// Names that no plugin may have, because the host's own pages are there.
 pub(crate) const RESERVED_PLUGIN_IDS: [&str; 2] = [sign_in::SIGN_IN, sign_in::SIGN_OUT];
 
-async fn serve(state: &Arc<State>, address: Address, request: Request<Body>) -> Result<Response, Problem> {
+async fn serve(
+    state: &Arc<State>,
+    address: Address,
+    request: Request<Body>,
+    peer: SocketAddr,
+) -> Result<Labelled, Problem> {
     let (parts, body) = request.into_parts();
-    let peer = parts.extensions.get::<PeerAddress>().map(|p| p.0);
     let mut body = Some(body);
     let mut content: Option<Bytes> = None;
     for _ in 0..ADMISSIONS_MAX {
         let revision = state.note(state.machine.current(&address.merchant).await)?;
         let admission = match admit(state, &address, &revision, &parts).await? {
             Admitted::Invoke(admission) => admission,
-            Admitted::Answer(response) => return Ok(*response),
+            Admitted::Answer(response) => return Ok(unlabelled(*response)),
         };
         if let Some(body) = body.take() {
             content = Some(read_body(&parts.headers, body).await?);
@@ -110,10 +116,7 @@ async fn serve(state: &Arc<State>, address: Address, request: Request<Body>) -> 
             headers: headers::for_plugin(&parts.method, &parts.headers, admission.route),
             body: content.to_vec(),
             base_path: format!("/m/{}/{}", address.merchant, address.plugin),
-            remote_address: peer
-                .filter(|_| admission.route.vary.is_none())
-                .map(|p: SocketAddr| p.ip().to_string())
-                .unwrap_or_default(),
+            remote_address: if admission.route.vary.is_none() { peer.ip().to_string() } else { String::new() },
             route: Some(admission.position),
         });
         let (merchant, plugin) = (&address.merchant, &address.plugin);
@@ -134,14 +137,13 @@ async fn serve(state: &Arc<State>, address: Address, request: Request<Body>) -> 
             }
         };
         let class = auth::class(&admission.route.auth);
-        return Ok(labelled(response, Labels { merchant: address.merchant, plugin: address.plugin, class }));
+        return Ok((response, Some(Labels { merchant: address.merchant, plugin: address.plugin, class })));
     }
     Err(Problem::unavailable(Code::Unavailable, "The set of plugins is being changed; try again in a second.", 1))
 }
 
-fn labelled(mut response: Response, labels: Labels) -> Response {
-    response.extensions_mut().insert(labels);
-    response
+fn unlabelled(response: Response) -> Labelled {
+    (response, None)
 }
 
 enum Admitted<'a> {

@@ -1,6 +1,6 @@
 //! W3C trace context: the `traceparent` that came in, and the one that goes out.
 
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry_http::HeaderExtractor;
@@ -15,6 +15,11 @@ pub(crate) fn adopt(span: &tracing::Span, headers: &HeaderMap) {
         // Fails only when no exporter is configured: then there is no trace to join.
         let _unconfigured = span.set_parent(context);
     }
+}
+
+/// Notes the status of the response in the trace. A field of the span would be written out once more for log lines that say it anyway.
+pub(crate) fn note_status(span: &tracing::Span, status: StatusCode) {
+    span.set_attribute("status", i64::from(status.as_u16()));
 }
 
 /// The `traceparent` of the current span; without an exporter one made from `seed`, so that what a server logs for all attempts of
