@@ -57,7 +57,7 @@ pub(crate) fn is_hosted(path: &str) -> bool {
     path.len() > PREFIX.len() && path.starts_with(PREFIX)
 }
 
-/// A response, with whose route it came from if a plugin's did not fail to be found or to answer.
+/// A response, and which plugin's route gave it: none for the host's own pages and for problems.
 type Labelled = (Response, Option<Labels>);
 
 /// Everything that [`is_hosted`].
