@@ -14,7 +14,7 @@ use tower::ServiceExt as _;
 
 use crate::control;
 use crate::hosted;
-use crate::observe::{self, Labels};
+use crate::observe::{self, Labelled};
 use crate::state::State;
 
 /// See the module.
@@ -40,7 +40,7 @@ impl Front {
     }
 
     /// Plugins' addresses are nearly all that is asked for: they do not go through the router of the others.
-    async fn routed(&self, request: Request<Body>, peer: SocketAddr) -> (Response, Option<Labels>) {
+    async fn routed(&self, request: Request<Body>, peer: SocketAddr) -> Labelled {
         if hosted::is_hosted(request.uri().path()) {
             return hosted::hosted(&self.state, request, peer).await;
         }

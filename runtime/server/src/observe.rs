@@ -25,11 +25,11 @@ pub(crate) struct Labels {
     pub(crate) class: &'static str,
 }
 
-/// Observes how `answer` answers the request, and whose route it was if it was a plugin's.
-pub(crate) async fn observe(
-    mut request: Request,
-    answer: impl AsyncFnOnce(Request) -> (Response, Option<Labels>),
-) -> Response {
+/// A response, and which plugin's route gave it: none for the host's own addresses and for problems.
+pub(crate) type Labelled = (Response, Option<Labels>);
+
+/// Observes how `answer` answers the request.
+pub(crate) async fn observe(mut request: Request, answer: impl AsyncFnOnce(Request) -> Labelled) -> Response {
     let started = Instant::now();
     let id = request_id(request.headers());
     request.headers_mut().insert(REQUEST_ID, id.clone());

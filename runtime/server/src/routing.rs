@@ -68,6 +68,7 @@ enum Rank {
     Rest,
 }
 
+/// The parts of a pattern, each with what it stands for.
 fn parts(pattern: &str) -> impl Iterator<Item = (Rank, &str)> {
     pattern.trim_start_matches('/').split('/').filter(|part| !part.is_empty()).map(|part| {
         let rank = match part.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')) {

@@ -26,7 +26,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::environment::time_ordered_id;
 use crate::limits::{BODY_READ_TIMEOUT, IDEMPOTENCY_KEY_BYTES_MAX, INVOCATION_TIMEOUT};
-use crate::observe::{Labels, panic_text};
+use crate::observe::{Labelled, Labels, panic_text};
 use crate::problem::{Code, Problem};
 use crate::routing::{Matched, match_route};
 use crate::state::{State, shorten};
@@ -56,9 +56,6 @@ const PREFIX: &str = "/m/";
 pub(crate) fn is_hosted(path: &str) -> bool {
     path.len() > PREFIX.len() && path.starts_with(PREFIX)
 }
-
-/// A response, and which plugin's route gave it: none for the host's own pages and for problems.
-type Labelled = (Response, Option<Labels>);
 
 /// Everything that [`is_hosted`].
 pub(crate) async fn hosted(state: &Arc<State>, request: Request<Body>, peer: SocketAddr) -> Labelled {

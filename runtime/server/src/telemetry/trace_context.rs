@@ -1,4 +1,4 @@
-//! W3C trace context: the `traceparent` that came in, and the one that goes out.
+//! Requests in traces: the W3C `traceparent` that came in, what is noted of the answer, and the `traceparent` that goes out.
 
 use http::{HeaderMap, StatusCode};
 use opentelemetry::propagation::TextMapPropagator as _;
