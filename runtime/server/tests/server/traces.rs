@@ -52,4 +52,7 @@ async fn a_request_joins_the_callers_trace() {
     let id = hex::decode(trace).unwrap();
     assert!(seen.windows(16).any(|w| w == id), "the span carries the caller's trace id");
     assert!(seen.windows(6).any(|w| w == b"kontor"), "the service has a name");
+    // An attribute of a span (field 9), its key, and 200 as a varint.
+    let status = b"\x4a\x0d\x0a\x06status\x12\x03\x18\xc8\x01";
+    assert!(seen.windows(status.len()).any(|w| w == status), "the span carries the status of the response");
 }
