@@ -9,12 +9,13 @@
 //! before that finds its announcement gone and is not kept.
 
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
 use kontor_core::store::{Key, KeyRange, Scanned, Value, Version};
 use quick_cache::Weighter;
-use quick_cache::sync::{Cache, GuardResult};
+use quick_cache::sync::{Cache, DefaultLifecycle, GuardResult};
 
 use crate::engine::{Batch, Engine, EngineError, EngineStats, Injected, Visit};
 use crate::give_way;
@@ -37,26 +38,34 @@ impl Weighter<Key, Value> for Bytes {
 }
 
 /// See the module.
-pub struct Cached {
+pub struct Cached<S = RandomState> {
     engine: Arc<dyn Engine>,
-    values: Cache<Key, Value, Bytes>,
+    values: Cache<Key, Value, Bytes, S>,
 }
 
-impl fmt::Debug for Cached {
+impl<S> fmt::Debug for Cached<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cached").field("engine", &self.engine).finish_non_exhaustive()
     }
 }
 
 impl Cached {
-    /// Keeps up to `bytes_max` bytes of what is read from `engine`. Nobody else may write to the engine.
+    /// Keeps up to `bytes_max` bytes of what is read from `engine`. Nobody else may write to the engine. Keys are hashed with a secret of
+    /// this process, since plugins choose them.
     pub fn new(engine: Arc<dyn Engine>, bytes_max: u64) -> Self {
-        let entries = usize::try_from(bytes_max / ENTRY_BYTES_EXPECTED).unwrap_or(usize::MAX);
-        Self { engine, values: Cache::with_weighter(entries, bytes_max, Bytes) }
+        Self::with_hasher(engine, bytes_max, RandomState::new())
     }
 }
 
-impl Engine for Cached {
+impl<S: BuildHasher + Clone> Cached<S> {
+    /// The same with another hash. What is forgotten when depends on it: where that must be the same in every run, so must the hash.
+    pub fn with_hasher(engine: Arc<dyn Engine>, bytes_max: u64, hasher: S) -> Self {
+        let entries = usize::try_from(bytes_max / ENTRY_BYTES_EXPECTED).unwrap_or(usize::MAX);
+        Self { engine, values: Cache::with(entries, bytes_max, Bytes, hasher, DefaultLifecycle::default()) }
+    }
+}
+
+impl<S: BuildHasher + Clone + Send + Sync + 'static> Engine for Cached<S> {
     fn name(&self) -> &'static str {
         self.engine.name()
     }

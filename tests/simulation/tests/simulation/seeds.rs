@@ -80,11 +80,13 @@ fn nothing_is_lost_sold_twice_or_half_done_in_any_schedule() {
 #[test]
 fn a_seed_is_one_run() {
     let base = base();
-    // One with a crowd, one on a calm day, the others with trouble.
-    for seed in [64, 8, 3, 5, 11] {
-        let (one, other) = (run(base, seed, false), run(base, seed, false));
-        let (one, other) = (one.unwrap_or_else(|failure| panic!("{failure}")), other.unwrap());
-        assert_eq!(one, other, "seed {seed}");
-        assert_ne!(one.digest, run(base, seed + 1, false).unwrap().digest);
+    let told = |seed| run(base, seed, false).unwrap_or_else(|failure| panic!("{failure}"));
+    // Most with trouble, every eighth on a calm day, the last with a crowd: what depends on more than the seed may show in few of them.
+    let mut before = 0;
+    for seed in 25..=64 {
+        let one = told(seed);
+        assert_eq!(one, told(seed), "seed {seed}");
+        assert_ne!(one.digest, before, "seed {seed} is the run before it");
+        before = one.digest;
     }
 }
