@@ -199,6 +199,13 @@ impl Machine {
         Ok(revision)
     }
 
+    /// The current revision, if it is known without a view that it still is.
+    pub(super) fn standing_head(&self, merchant: &MerchantId) -> Option<Arc<Revision>> {
+        let state = self.known_merchant(merchant)?;
+        let (version, revision) = state.last_head()?;
+        self.parts.store.stands(&state.head_reads, version).map(|_| revision)
+    }
+
     /// Puts every lane of the revision on the board, to be looked at once, and finds what was left running.
     pub(super) async fn look_for_work(&self, merchant: &MerchantId, revision: &Revision) -> Result<(), Error> {
         let lanes = lanes_of(revision);

@@ -61,6 +61,9 @@ fn revision_key(merchant: &MerchantId, number: RevisionNumber) -> Key {
 impl Machine {
     /// The revision that runs.
     pub async fn current(&self, merchant: &MerchantId) -> Result<Arc<Revision>, Error> {
+        if let Some(standing) = self.standing_head(merchant) {
+            return Ok(standing);
+        }
         let state = self.merchant(merchant).await?;
         let view = self.parts.store.begin().await?;
         self.head(&state, view.as_ref()).await
