@@ -335,8 +335,10 @@ async fn run_at(
         }
         Ok(Err(panic)) => {
             let text = panic_text(panic.as_ref());
-            tracing::error!(panic = text, "a host function panicked");
-            (salvage.take(), Err(ExecutionError::Host(format!("a host function panicked: {text}"))))
+            let context = salvage.take();
+            let invocation = context.as_ref().map(|context| context.transaction.invocation().as_str());
+            tracing::error!(panic = text, plugin = plugin.as_str(), invocation, "a host function panicked");
+            (context, Err(ExecutionError::Host(format!("a host function panicked: {text}"))))
         }
         Err(_elapsed) => {
             let context = salvage.take();

@@ -351,8 +351,9 @@ fn judge(context: &mut Context, position: usize, result: wasmtime::Result<Outcom
         Err(error) => match stop::classify(&error) {
             Failure::Stopped(stop) => (Outcome::Stopped(stop), false),
             Failure::PoolExhausted(message) => {
-                let plugin = context.plan.plugins.get(position).map(|planned| planned.id.clone());
-                tracing::warn!(?plugin, message, "no instance is free");
+                let plugin = context.plan.plugins.get(position).map(|planned| planned.id.as_str());
+                let invocation = context.transaction.invocation().as_str();
+                tracing::warn!(plugin, invocation, message, "no instance is free");
                 context.abort(ExecutionError::Unavailable(format!("too much runs at once: {message}")));
                 (Outcome::Aborted, false)
             }

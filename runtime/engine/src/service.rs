@@ -76,7 +76,9 @@ pub(crate) async fn call_service<'a>(
         Outcome::Returned | Outcome::ReturnedError | Outcome::Replied(_) => Ok(()),
         Outcome::Refused(refused) => refuse_call(&mut store, position, &callee.id, &refused, results),
         Outcome::Stopped(stop) => {
-            tracing::info!(plugin = callee.id.as_str(), code = stop.code, message = %stop.message, "a called plugin was stopped");
+            let invocation = store.data_mut().shared()?.transaction.invocation().as_str();
+            let (plugin, code) = (callee.id.as_str(), stop.code);
+            tracing::info!(plugin, invocation, code, message = %stop.message, "a called plugin was stopped");
             refuse(results, format!("{} was stopped ({}): {}", callee.id, stop.code, stop.message))
         }
         Outcome::Aborted => Err(Stop::aborted().into_error()),

@@ -1,4 +1,4 @@
-//! Around every request: an id, a span that joins the caller's trace, a log line, metrics, and a net for panics.
+//! Around every request: an id that its log lines tell, a span that joins the caller's trace, metrics, and a net for panics.
 
 use std::any::Any;
 use std::time::Instant;
@@ -11,6 +11,7 @@ use tracing::Instrument as _;
 
 use crate::environment::time_ordered_id;
 use crate::problem::{Code, Problem};
+use crate::telemetry::request_lines::CurrentRequest;
 use crate::telemetry::{meters, trace_context};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -33,14 +34,17 @@ pub(crate) async fn observe(mut request: Request, answer: impl AsyncFnOnce(Reque
     let started = Instant::now();
     let id = request_id(request.headers());
     request.headers_mut().insert(REQUEST_ID, id.clone());
-    let span = tracing::info_span!(
+    // For traces: log lines tell their request without it, so that it is made only where a collector wants it.
+    let span = tracing::trace_span!(
         "request",
         request_id = %id.to_str().unwrap_or_default(),
         method = %request.method(),
         path = %request.uri().path(),
     );
     trace_context::adopt(&span, request.headers());
-    let (mut response, labels) = answer(request).instrument(span.clone()).await;
+    let current = CurrentRequest::new(id.clone(), request.method().clone(), request.uri().clone());
+    let work = current.clone().lines_of(answer(request));
+    let (mut response, labels) = work.instrument(span.clone()).await;
     response.headers_mut().insert(REQUEST_ID, id);
 
     let elapsed = started.elapsed();
@@ -51,13 +55,14 @@ pub(crate) async fn observe(mut request: Request, answer: impl AsyncFnOnce(Reque
         .map_or(("", "", "host"), |labels| (labels.merchant.as_str(), labels.plugin.as_str(), labels.class));
     meters::count_request(merchant, plugin, class, status.as_u16(), elapsed.as_secs_f64());
     let code = response.extensions().get::<Code>().map(|c| c.as_str());
-    span.in_scope(|| {
+    let tell = || {
         if status.is_server_error() {
             tracing::warn!(status = status.as_u16(), code, elapsed_ms = elapsed.as_millis(), "answered");
         } else {
             tracing::debug!(status = status.as_u16(), code, elapsed_ms = elapsed.as_millis(), "answered");
         }
-    });
+    };
+    span.in_scope(|| current.lines_within(tell));
     response
 }
 

@@ -1,5 +1,5 @@
-//! Work that comes to its end whoever waits for it: polled by whoever does, and carried on by a task of its own when they go away, in the
-//! span in which it began. A task for every request would cost two switches of it; hardly any client goes away.
+//! Work that comes to its end whoever waits for it: polled by whoever does, and carried on by a task of its own when they go away, still
+//! as part of the request in which it began. A task for every request would cost two switches of it; hardly any client goes away.
 
 use std::any::Any;
 use std::future::Future;
@@ -14,6 +14,8 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TrackedFuture;
 use tracing::{Instrument as _, Span};
 
+use crate::telemetry::request_lines::CurrentRequest;
+
 /// What a panic left.
 type Panic = Box<dyn Any + Send>;
 /// Counted until its end, with its panics inside.
@@ -24,13 +26,14 @@ pub(super) struct Finishing<F: Future<Output: Send> + Send + 'static> {
     /// None once it ended.
     work: Option<Pin<Box<Work<F>>>>,
     span: Span,
+    request: Option<CurrentRequest>,
 }
 
 impl<F: Future<Output: Send> + Send + 'static> Finishing<F> {
     /// The tracker counts the work until its end, wherever it runs.
     pub(super) fn new(tracker: &TaskTracker, work: F) -> Self {
         let work = tracker.track_future(AssertUnwindSafe(work).catch_unwind());
-        Self { work: Some(Box::pin(work)), span: Span::current() }
+        Self { work: Some(Box::pin(work)), span: Span::current(), request: CurrentRequest::here() }
     }
 }
 
@@ -53,7 +56,11 @@ impl<F: Future<Output: Send> + Send + 'static> Drop for Finishing<F> {
     fn drop(&mut self) {
         // Without a runtime the process is ending, and nothing can go on.
         if let (Some(work), Ok(runtime)) = (self.work.take(), Handle::try_current()) {
-            runtime.spawn(work.instrument(self.span.clone()));
+            let work = work.instrument(self.span.clone());
+            match self.request.clone() {
+                Some(request) => runtime.spawn(request.lines_of(work)),
+                None => runtime.spawn(work),
+            };
         }
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod meters;
 pub(crate) mod metrics_page;
 pub(crate) mod observer;
 mod otlp;
+pub(crate) mod request_lines;
 pub(crate) mod trace_context;
 
 use std::io::IsTerminal as _;
@@ -103,15 +104,7 @@ fn init(
             EnvFilter::new("off,kontor_server=trace,kontor_core=trace,kontor_engine=trace,kontor_store=trace");
         tracing_opentelemetry::layer().with_tracer(p.tracer("kontor")).with_filter(only_ours)
     });
-    let lines = match format {
-        LogFormat::Human => tracing_subscriber::fmt::layer()
-            .with_writer(std::io::stderr)
-            .with_ansi(std::io::stderr().is_terminal())
-            .boxed(),
-        LogFormat::Json => {
-            tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed()
-        }
-    };
+    let lines = request_lines::layer(format, std::io::stderr().is_terminal(), std::io::stderr);
     tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces).try_init()?;
     Ok(TelemetryGuard { provider })
 }

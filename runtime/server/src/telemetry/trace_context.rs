@@ -17,7 +17,7 @@ pub(crate) fn adopt(span: &tracing::Span, headers: &HeaderMap) {
     }
 }
 
-/// Notes the status of the response in the trace. A field of the span would be written out once more for log lines that say it anyway.
+/// Notes the status of the response in the trace.
 pub(crate) fn note_status(span: &tracing::Span, status: StatusCode) {
     span.set_attribute("status", i64::from(status.as_u16()));
 }
