@@ -5,6 +5,7 @@
 //! unchanged is not compiled again (cargo sees to that) nor packed again. Safe to call from several processes at once.
 
 mod cargo;
+mod direct;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,7 +21,7 @@ use crate::packed::{Package, PackageError, pack, read_package};
 use crate::signature::SigningKey;
 
 /// Changes when the same inputs are packed differently.
-const PACKER_VERSION: &str = "1";
+const PACKER_VERSION: &str = "2";
 
 /// What is being done, for people who wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -279,11 +280,7 @@ fn pack_module(
         return Ok(Built { package, path, warnings: Vec::new() });
     }
     progress(Progress::Packing(name.clone()));
-    let component = wit_component::ComponentEncoder::default()
-        .validate(true)
-        .module(&module)
-        .and_then(|encoder| encoder.encode())
-        .map_err(|error| BuildError::Component { plugin: name.clone(), message: format!("{error:#}") })?;
+    let component = component_of(&module).map_err(|message| BuildError::Component { plugin: name.clone(), message })?;
     let warnings = component::check(&component, manifest)
         .map_err(|problems| BuildError::Mismatch { plugin: name.clone(), problems })?;
     let package = pack(&component, manifest, key)?;
@@ -295,6 +292,16 @@ fn pack_module(
     }
     progress(Progress::Packed { plugin: name, path: path.clone(), unchanged: false });
     Ok(Built { package, path, warnings })
+}
+
+/// A module as a component, whose imports are called directly.
+fn component_of(module: &[u8]) -> Result<Vec<u8>, String> {
+    let component = wit_component::ComponentEncoder::default()
+        .validate(true)
+        .module(module)
+        .and_then(|encoder| encoder.encode())
+        .map_err(|error| format!("{error:#}"))?;
+    Ok(direct::rewrite(&component)?.unwrap_or(component))
 }
 
 /// What the packed plugin is made of.
