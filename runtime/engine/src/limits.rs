@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Largest component. The largest interpreters that are compiled to components weigh 18 MB; compiling takes about a second per
 /// megabyte.
 pub(crate) const COMPONENT_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Core modules in a component: one of its own and two of glue are usual.
+/// Core modules in a component: two halves of its own, or one and two of glue, are usual.
 pub(crate) const CORE_MODULES_MAX: usize = 32;
 /// Functions in a component: 18 MB of interpreter have some 30,000.
 pub(crate) const FUNCTIONS_MAX: usize = 200_000;

@@ -89,7 +89,7 @@ fn pool(options: &PoolOptions) -> PoolingAllocationConfig {
         limits::KEEP_RESIDENT_WITHOUT_PAGEMAP_BYTES
     };
     let instances = options.instances;
-    // A component made from a core module has two small instances of glue beside it, and a table for them.
+    // `kontor build` makes components of two instances. Others have two small instances of glue beside their own, and a table for them.
     pool.linear_memory_keep_resident(keep_resident)
         .table_keep_resident(keep_resident)
         .total_component_instances(instances)

@@ -294,14 +294,20 @@ fn pack_module(
     Ok(Built { package, path, warnings })
 }
 
-/// A module as a component, whose imports are called directly.
-fn component_of(module: &[u8]) -> Result<Vec<u8>, String> {
-    let component = wit_component::ComponentEncoder::default()
+/// A module that `wit-bindgen` had a part in, as a component whose imports are called directly, if they can be. `Err`: why it cannot be a
+/// component.
+pub fn component_of(module: &[u8]) -> Result<Vec<u8>, String> {
+    let component = component_with_glue(module)?;
+    Ok(direct::rewrite(&component)?.unwrap_or(component))
+}
+
+/// The same as `wit-component` makes it.
+pub fn component_with_glue(module: &[u8]) -> Result<Vec<u8>, String> {
+    wit_component::ComponentEncoder::default()
         .validate(true)
         .module(module)
         .and_then(|encoder| encoder.encode())
-        .map_err(|error| format!("{error:#}"))?;
-    Ok(direct::rewrite(&component)?.unwrap_or(component))
+        .map_err(|error| format!("{error:#}"))
 }
 
 /// What the packed plugin is made of.

@@ -11,6 +11,7 @@
 
 mod answers;
 mod cache;
+mod direct;
 mod guests;
 mod prepare;
 mod responses;

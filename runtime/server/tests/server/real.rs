@@ -21,6 +21,14 @@ fn build_hello() -> Vec<u8> {
     Builder::new().build(&folder, &mut |_| {}).unwrap().package.bytes().to_vec()
 }
 
+#[test]
+fn a_plugin_gets_its_memory_from_a_base_and_calls_the_host_directly() {
+    let package = build_hello();
+    let (base, shim) = (b"kontor:base".as_slice(), b"wit-component-shim".as_slice());
+    let holds = |name: &[u8]| package.windows(name.len()).any(|bytes| bytes == name);
+    assert!(holds(base) && !holds(shim), "its module was not cut");
+}
+
 async fn upload_and_install(host: &RunningHost, admin: &str, bytes: Vec<u8>) {
     let upload =
         Client::builder().no_proxy().build().unwrap().post(format!("http://{}/api/v1/packages", host.address()));
