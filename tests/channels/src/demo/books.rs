@@ -46,8 +46,10 @@ pub(super) struct Orders {
     pub(super) orders: u64,
     /// Units in them.
     pub(super) units: u64,
-    /// Orders on hold: sold at the channel when there was nothing left.
+    /// Orders on hold: sold at the channel when there was not enough left.
     pub(super) on_hold: u64,
+    /// Units reserved for orders on hold, which take what there is and wait for the rest, and for those that are not confirmed yet.
+    pub(super) held: i64,
 }
 
 /// The orders of a channel.
@@ -58,7 +60,11 @@ pub(super) async fn orders(merchant: &HostClient, channel: &str) -> Result<Order
         let page = merchant.get(&format!("/m/{MERCHANT}/orders/v1/orders?channel={channel}&limit=250{cursor}")).await?;
         for order in list(&page, "orders") {
             let units = order.get("units").and_then(Value::as_u64).unwrap_or_default();
-            match order.get("status").and_then(Value::as_str) {
+            let status = order.get("status").and_then(Value::as_str);
+            if let Some("on_hold" | "draft") = status {
+                found.held += reserved(merchant, order.get("id").and_then(Value::as_str).unwrap_or_default()).await?;
+            }
+            match status {
                 Some("on_hold") => found.on_hold += 1,
                 Some("placed" | "completed") => {
                     found.orders += 1;
@@ -72,6 +78,14 @@ pub(super) async fn orders(merchant: &HostClient, channel: &str) -> Result<Order
             None => return Ok(found),
         }
     }
+}
+
+/// Units that are reserved for an order.
+async fn reserved(merchant: &HostClient, order: &str) -> Result<i64, DemoError> {
+    let order = merchant.get(&format!("/m/{MERCHANT}/orders/v1/orders/{order}")).await?;
+    let units = list(&order, "lines").iter().flat_map(|line| list(line, "units"));
+    let reserved = units.filter(|unit| unit.get("state").and_then(Value::as_str) == Some("reserved"));
+    Ok(reserved.filter_map(|unit| unit.get("quantity").and_then(Value::as_i64)).sum())
 }
 
 /// Places where the stock projection differs from the ledger.

@@ -70,7 +70,9 @@ pub struct Summary {
     pub stock_before: i64,
     /// Units that can still be sold.
     pub stock_after: i64,
-    /// `stock_before - stock_after - sold`: 0 when every unit is accounted for. Units softly held for pending marketplace orders count here.
+    /// Units reserved for marketplace orders that wait for the rest of theirs, or to be confirmed.
+    pub held: i64,
+    /// `stock_before - stock_after - sold - held`: 0 when every unit is accounted for.
     pub unaccounted: i64,
     /// Places where the stock projection differs from the ledger.
     pub ledger_discrepancies: u64,
@@ -96,6 +98,7 @@ pub(super) fn difference(before: &ByChannel<Orders>, after: &ByChannel<Orders>) 
         orders: after.orders.saturating_sub(before.orders),
         units: after.units.saturating_sub(before.units),
         on_hold: after.on_hold.saturating_sub(before.on_hold),
+        held: after.held - before.held,
     };
     ByChannel {
         storefront: subtract(&before.storefront, &after.storefront),
@@ -111,7 +114,8 @@ impl Summary {
         let orders = books.orders.map(|orders| orders.orders);
         let stock_before = books.before.unsold();
         let stock_after = books.after.unsold();
-        let unaccounted = stock_before - stock_after - i64::try_from(sold.total()).unwrap_or(i64::MAX);
+        let held = books.orders.storefront.held + books.orders.pos.held + books.orders.amazon.held;
+        let unaccounted = stock_before - stock_after - i64::try_from(sold.total()).unwrap_or(i64::MAX) - held;
         // More sold than there was, or stock below zero: either way somebody was promised what somebody else has.
         let oversold = books.after.below_zero.unsigned_abs().max(unaccounted.min(0).unsigned_abs());
         Self {
@@ -121,6 +125,7 @@ impl Summary {
             oversold,
             stock_before,
             stock_after,
+            held,
             unaccounted,
             ledger_discrepancies: books.discrepancies,
             marketplace_violations: books.marketplace_violations,
@@ -163,10 +168,11 @@ impl Summary {
         text.push_str(&row("failed", self.failed.map(u64::to_string)));
         text.push_str(&row("ms per purchase", self.mean_purchase_ms.map(|ms| format!("{ms:.1}"))));
         text.push_str(&format!(
-            "\nstock {} -> {} ({} sold, {} unaccounted); sold twice: {}; ledger discrepancies: {}\n",
+            "\nstock {} -> {} ({} sold, {} held for orders that wait, {} unaccounted); sold twice: {}; ledger discrepancies: {}\n",
             self.stock_before,
             self.stock_after,
             self.sold.total(),
+            self.held,
             self.unaccounted,
             self.oversold,
             self.ledger_discrepancies
@@ -191,7 +197,7 @@ mod tests {
         Books {
             before: stock(before, 0),
             after: stock(after, below_zero),
-            orders: ByChannel { storefront: Orders { orders: 1, units, on_hold: 0 }, ..ByChannel::default() },
+            orders: ByChannel { storefront: Orders { orders: 1, units, ..Orders::default() }, ..ByChannel::default() },
             tallies,
             discrepancies: 0,
             marketplace_violations: 0,
@@ -199,6 +205,17 @@ mod tests {
             retries: 0,
             seconds: 1.0,
             seed: 1,
+        }
+    }
+
+    #[test]
+    fn what_an_order_on_hold_keeps_is_accounted_for() {
+        let tallies = ByChannel { storefront: Tally::default(), pos: Tally::default(), amazon: Tally::default() };
+        for (after, held, unaccounted, oversold) in [(4, 0, 0, 0), (3, 1, 0, 0), (3, 0, 1, 0), (4, 1, -1, 1)] {
+            let mut books = books(10, after, 6, 0, &tallies);
+            books.orders.amazon = Orders { on_hold: 1, held, ..Orders::default() };
+            let summary = Summary::new(books);
+            assert_eq!((summary.held, summary.unaccounted, summary.oversold), (held, unaccounted, oversold));
         }
     }
 
