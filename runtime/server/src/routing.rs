@@ -85,19 +85,27 @@ fn ranks(pattern: &str) -> impl Iterator<Item = Rank> {
     parts(pattern).map(|(rank, _)| rank)
 }
 
+/// Literals are compared where they stand: every route of a plugin is tried, and most end at a first literal that differs.
 fn matches_pattern(pattern: &str, segments: &[Cow<'_, str>]) -> bool {
-    let mut given = segments.iter();
-    for (rank, part) in parts(pattern) {
-        let matches = match rank {
-            Rank::Rest => return true,
-            Rank::Parameter => given.next().is_some_and(|segment| !segment.is_empty()),
-            Rank::Literal => given.next().is_some_and(|segment| segment == part),
-        };
-        if !matches {
+    let mut left = pattern.trim_start_matches('/');
+    for segment in segments {
+        if left.is_empty() {
             return false;
         }
+        let after = if left.starts_with('{') {
+            match parts(left).next() {
+                Some((Rank::Rest, _)) => return true,
+                Some((Rank::Parameter, part)) => left.strip_prefix(part),
+                Some((Rank::Literal, part)) if segment == part => left.strip_prefix(part),
+                _ => None,
+            }
+        } else {
+            left.strip_prefix(segment.as_ref()).filter(|after| after.is_empty() || after.starts_with('/'))
+        };
+        let Some(after) = after else { return false };
+        left = after.trim_start_matches('/');
     }
-    given.next().is_none()
+    parts(left).next().is_none_or(|(rank, _)| rank == Rank::Rest)
 }
 
 /// The percent-decoded segments. A trailing slash means the same as none.
@@ -194,6 +202,9 @@ mod tests {
             ("PUT", "/hook", "* /hook"),
             ("POST", "/hook", "POST /hook"),
             ("GET", "/none", "404"),
+            ("POST", "/item", "404"),
+            ("POST", "/itemsx", "404"),
+            ("POST", "/items/new/x", "404"),
         ] {
             check(&list, method, path, expected);
         }

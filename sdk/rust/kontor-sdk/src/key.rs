@@ -63,28 +63,29 @@ pub(crate) fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
 }
 
 pub(crate) fn escape(bytes: &[u8], out: &mut Vec<u8>) {
-    for &byte in bytes {
-        out.push(byte);
-        if byte == 0 {
-            out.push(0xff);
-        }
+    let mut pieces = bytes.split(|byte| *byte == 0);
+    out.extend_from_slice(pieces.next().unwrap_or_default());
+    for piece in pieces {
+        out.extend_from_slice(&[0, 0xff]);
+        out.extend_from_slice(piece);
     }
 }
 
 fn unescape(bytes: &mut &[u8]) -> Option<Vec<u8>> {
     let mut value = Vec::new();
     loop {
-        match (take::<1>(bytes)?, *bytes) {
-            ([0], [0, rest @ ..]) => {
+        let (piece, escape) = bytes.split_at_checked(bytes.iter().position(|byte| *byte == 0)?)?;
+        value.extend_from_slice(piece);
+        match escape {
+            [0, 0, rest @ ..] => {
                 *bytes = rest;
                 return Some(value);
             }
-            ([0], [0xff, rest @ ..]) => {
+            [0, 0xff, rest @ ..] => {
                 *bytes = rest;
                 value.push(0);
             }
-            ([0], _) => return None,
-            ([byte], _) => value.push(byte),
+            _ => return None,
         }
     }
 }

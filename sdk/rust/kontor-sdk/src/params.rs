@@ -31,7 +31,7 @@ pub fn encoded(text: &str) -> String {
 
 /// Decodes `%XX`. `None`: not UTF-8, or a `%` without two hexadecimal digits.
 pub fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains('%') {
+    if !text.bytes().any(|byte| byte == b'%') {
         return Some(Cow::Borrowed(text));
     }
     let mut bytes = Vec::with_capacity(text.len());

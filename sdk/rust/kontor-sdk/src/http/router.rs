@@ -147,10 +147,11 @@ impl Router {
     }
 
     fn dispatch(&self, request: Request) -> Response {
+        let segments = segments(request.path());
         let mut best: Option<(Rank, &Route)> = None;
         let mut allowed: Vec<&'static str> = Vec::new();
         for route in &self.routes {
-            let Some(rank) = matches(&route.path, request.path(), None) else { continue };
+            let Some(rank) = matches(&route.path, &segments, None) else { continue };
             if !answers(route.method, request.method()) {
                 allowed.push(route.method);
             } else if best.is_none_or(|(best_rank, _)| rank < best_rank) {
@@ -159,7 +160,7 @@ impl Router {
         }
         if let Some((_, route)) = best {
             let mut captured = Captured::new();
-            matches(&route.path, request.path(), Some(&mut captured));
+            matches(&route.path, &segments, Some(&mut captured));
             return (route.endpoint)(&request.with_params(captured));
         }
         if !allowed.is_empty() {
@@ -189,44 +190,81 @@ fn not_allowed(request: &Request, mut allowed: Vec<&'static str>) -> Response {
     Error::new(405, "method-not-allowed", detail).into_response().with_header("allow", allowed)
 }
 
-/// How `pattern` matches `path`: the more literal pattern ranks lower. `None`: it does not. What it captures goes to `captured`, if
-/// anybody wants to know: every route of a plugin is tried for every request.
-fn matches(pattern: &str, path: &str, mut captured: Option<&mut Captured>) -> Option<Rank> {
+/// A segment of the path that was asked for. A path is cut once, however many routes are tried.
+struct Segment<'a> {
+    /// From here to the end, as sent.
+    rest: &'a str,
+    /// `None`: its escapes are malformed, so it matches nothing.
+    decoded: Option<Cow<'a, str>>,
+}
+
+/// None, unless the path begins with a slash.
+fn segments(path: &str) -> Vec<Segment<'_>> {
+    let mut segments = Vec::with_capacity(8);
+    let mut left = path.strip_prefix('/');
+    while let Some(rest) = left {
+        let (part, next) = cut(rest);
+        segments.push(Segment { rest, decoded: params::percent_decode(part) });
+        left = next;
+    }
+    segments
+}
+
+/// Up to the first slash, and what follows it. Segments are too short for the standard library's search to be worth its beginning.
+fn cut(text: &str) -> (&str, Option<&str>) {
+    match text.bytes().position(|byte| byte == b'/').and_then(|slash| text.split_at_checked(slash)) {
+        Some((part, next)) => (part, next.strip_prefix('/')),
+        None => (text, None),
+    }
+}
+
+/// How `pattern` matches a path: the more literal pattern ranks lower. `None`: it does not. What it captures goes to `captured`, if
+/// anybody wants to know: every route of a plugin is tried for every request, so most calls end at a first literal that differs.
+fn matches(pattern: &str, segments: &[Segment<'_>], mut captured: Option<&mut Captured>) -> Option<Rank> {
     let mut rank = Rank::default();
-    let mut capture = |name: &str, value: Cow<'_, str>| {
+    let mut capture = |name: &str, value: &str| {
         if let Some(captured) = &mut captured {
-            captured.push((name.to_owned(), value.into_owned()));
+            captured.push((name.to_owned(), value.to_owned()));
         }
     };
-    let mut rest = Some(path.strip_prefix('/')?);
-    let mut segments = pattern.strip_prefix('/')?.split('/').peekable();
-    while let Some(segment) = segments.next() {
-        let remaining = rest?;
-        let name = segment.strip_prefix('{').and_then(|s| s.strip_suffix('}'));
+    let mut wanted = Some(pattern.strip_prefix('/')?);
+    for segment in segments {
+        let left = wanted?;
+        if !left.starts_with('{') {
+            let after = literal(left, segment.decoded.as_deref()?)?;
+            rank = rank.then(Kind::Literal);
+            wanted = after.strip_prefix('/');
+            continue;
+        }
+        let (part, next) = cut(left);
+        let name = part.strip_prefix('{').and_then(|name| name.strip_suffix('}'));
         if let Some(name) = name.and_then(|name| name.strip_prefix('*')) {
-            if remaining.is_empty() || segments.peek().is_some() {
+            if segment.rest.is_empty() || next.is_some() {
                 return None;
             }
-            capture(name, params::percent_decode(remaining)?);
+            capture(name, &params::percent_decode(segment.rest)?);
             return Some(rank.then(Kind::Rest));
         }
-        let (part, next) = match remaining.split_once('/') {
-            Some((part, next)) => (part, Some(next)),
-            None => (remaining, None),
-        };
-        let part = params::percent_decode(part)?;
+        let decoded = segment.decoded.as_deref()?;
         match name {
-            Some(_) if part.is_empty() => return None,
+            Some(_) if decoded.is_empty() => return None,
             Some(name) => {
                 rank = rank.then(Kind::Captured);
-                capture(name, part);
+                capture(name, decoded);
             }
-            None if part == segment => rank = rank.then(Kind::Literal),
+            None if decoded == part => rank = rank.then(Kind::Literal),
             None => return None,
         }
-        rest = next;
+        wanted = next;
     }
-    rest.is_none().then_some(rank)
+    (wanted.is_none() && !segments.is_empty()).then_some(rank)
+}
+
+/// What is left of `pattern` after a first segment that is `segment`, compared where it stands.
+fn literal<'a>(pattern: &'a str, segment: &str) -> Option<&'a str> {
+    let after = pattern.strip_prefix(segment)?;
+    // What was sent escaped may hold a slash, and is one segment all the same.
+    ((after.is_empty() || after.starts_with('/')) && !segment.bytes().any(|byte| byte == b'/')).then_some(after)
 }
 
 /// What a segment of a pattern is, in the order of preference.
@@ -321,12 +359,61 @@ mod tests {
         }
     }
 
+    /// Matching said plainly: cut both at slashes, decode, compare one by one.
+    fn matches_plainly(pattern: &str, path: &str) -> bool {
+        let (Some(pattern), Some(path)) = (pattern.strip_prefix('/'), path.strip_prefix('/')) else { return false };
+        let (wanted, given): (Vec<_>, Vec<_>) = (pattern.split('/').collect(), path.split('/').collect());
+        let rest = wanted.last().is_some_and(|last| last.starts_with("{*"));
+        let fixed = wanted.len() - usize::from(rest);
+        let segment = |(wanted, given): (&&str, &&str)| {
+            let Some(given) = params::percent_decode(given) else { return false };
+            if wanted.starts_with('{') && wanted.ends_with('}') { !given.is_empty() } else { given == *wanted }
+        };
+        let end = given.get(fixed..).map(|end| end.join("/"));
+        let ends = if rest { end.is_some_and(|end| !end.is_empty()) } else { given.len() == fixed };
+        ends && wanted.iter().zip(&given).take(fixed).all(segment)
+    }
+
+    #[test]
+    fn every_short_path_matches_as_the_rule_says() {
+        let patterns: Vec<String> = ["", "a", "ab", "{x}", "{x}b", "b}"]
+            .iter()
+            .flat_map(|first| ["", "/", "/a", "/ab", "/{y}", "/{*rest}"].map(|then| format!("/{first}{then}")))
+            .chain(["/{*rest}".to_owned(), "a".to_owned()])
+            .collect();
+        let sent = ["", "a", "ab", "b", "%61", "a%2Fb", "%", "{x}b", "b}", "/"];
+        let (mut matched, mut refused) = (0, 0);
+        for (one, two, three) in sent
+            .iter()
+            .flat_map(|one| sent.iter().map(move |two| (one, two)))
+            .flat_map(|(one, two)| ["", "/", "/a", "/b/a"].map(move |three| (one, two, three)))
+        {
+            for path in [format!("/{one}{three}"), format!("/{one}/{two}{three}"), (*one).to_owned()] {
+                for pattern in &patterns {
+                    // What the rest decodes to is another rule.
+                    if pattern.contains('*') && path.contains('%') {
+                        continue;
+                    }
+                    let expected = matches_plainly(pattern, &path);
+                    assert_eq!(matches(pattern, &segments(&path), None).is_some(), expected, "{pattern} {path}");
+                    *(if expected { &mut matched } else { &mut refused }) += 1;
+                }
+            }
+        }
+        assert!(matched > 500 && refused > 5_000, "{matched} {refused}");
+    }
+
     #[test]
     fn refusals_are_problem_documents_that_say_what_and_where() {
         for (method, target, body, status, code, part) in [
             ("GET", "/nothing", "", 404, "no-route", "/nothing"),
             ("GET", "/products/", "", 404, "no-route", ""),
             ("GET", "/files/", "", 404, "no-route", ""),
+            ("GET", "/product", "", 404, "no-route", ""),
+            ("GET", "/productsx", "", 404, "no-route", ""),
+            ("GET", "/products%2Fnew", "", 404, "no-route", ""),
+            ("GET", "products", "", 404, "no-route", ""),
+            ("GET", "", "", 404, "no-route", ""),
             ("GET", "/products/%ff", "", 404, "no-route", ""),
             ("DELETE", "/products", "", 405, "method-not-allowed", "GET, HEAD, POST"),
             ("GET", "/products?limit=many", "", 400, "bad-query", "`limit` is `many`"),
