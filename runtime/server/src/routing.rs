@@ -210,6 +210,42 @@ mod tests {
         }
     }
 
+    /// Matching said plainly: part by part, as the manifest describes patterns.
+    fn matches_plainly(pattern: &str, segments: &[Cow<'_, str>]) -> bool {
+        let mut given = segments.iter();
+        for (rank, part) in parts(pattern) {
+            let fits = match rank {
+                Rank::Rest => return true,
+                Rank::Parameter => given.next().is_some(),
+                Rank::Literal => given.next().is_some_and(|segment| segment == part),
+            };
+            if !fits {
+                return false;
+            }
+        }
+        given.next().is_none()
+    }
+
+    /// What is matched decides who may ask, so no literal may match more or less than itself.
+    #[test]
+    fn every_short_path_matches_as_the_rule_says() {
+        let parts = ["", "/a", "/ab", "/b}", "/{x}", "/{x}b", "/{*rest}"];
+        let sent = ["", "/a", "/ab", "/abc", "/b", "/%61", "/{x}", "/{x}b", "/b}"];
+        let (mut matched, mut refused) = (0, 0);
+        for pattern in parts.iter().flat_map(|one| parts.map(|two| format!("{one}{two}"))) {
+            for path in sent
+                .iter()
+                .flat_map(|one| sent.iter().flat_map(move |two| sent.map(|three| format!("{one}{two}{three}"))))
+            {
+                let segments = decode_segments(&path).unwrap();
+                let expected = matches_plainly(&pattern, &segments);
+                assert_eq!(matches_pattern(&pattern, &segments), expected, "{pattern} {path}");
+                *(if expected { &mut matched } else { &mut refused }) += 1;
+            }
+        }
+        assert!(matched > 1_000 && refused > 10_000, "{matched} {refused}");
+    }
+
     #[test]
     fn paths_that_read_in_two_ways_are_refused() {
         let list = [("GET", "/{a}/{b}"), ("GET", "/{*rest}")];
