@@ -15,15 +15,21 @@ pub(crate) fn check(plugin: &PluginId, wasm: &[u8]) -> Result<(), PrepareError> 
         Err(PrepareError::TooLarge { plugin: plugin.clone(), what, actual, max })
     };
     within("its size in bytes", wasm.len(), limits::COMPONENT_BYTES_MAX)?;
-    let (mut modules, mut functions) = (0_usize, 0_usize);
+    let (mut modules, mut functions, mut depth) = (0_usize, 0_usize, 0_usize);
     for payload in Parser::new(0).parse_all(wasm) {
         let payload =
             payload.map_err(|error| PrepareError::Invalid { plugin: plugin.clone(), reason: error.to_string() })?;
         match payload {
             Payload::ModuleSection { .. } => {
                 modules += 1;
+                depth += 1;
                 within("its number of core modules", modules, limits::CORE_MODULES_MAX)?;
             }
+            Payload::ComponentSection { .. } => {
+                depth += 1;
+                within("its depth of components", depth, limits::COMPONENT_DEPTH_MAX)?;
+            }
+            Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::CodeSectionEntry(body) => {
                 functions += 1;
                 within("its number of functions", functions, limits::FUNCTIONS_MAX)?;

@@ -23,7 +23,7 @@ use crate::error::CacheError;
 type HmacSha256 = Hmac<Sha256>;
 
 /// Begins every entry; the number is the format's.
-const MAGIC: &[u8; 8] = b"kontorc1";
+const MAGIC: &[u8; 8] = b"kontorc2";
 const MAC_BYTES: usize = 32;
 const KEY_BYTES: usize = 32;
 /// Entries kept: beyond, those go that were not used for longest. An entry has a few megabytes.

@@ -29,6 +29,8 @@ use crate::plan::Plan;
 use crate::prepared::{self, Prepared};
 use crate::responses::{self, Asked, Responses};
 use crate::stop;
+use crate::surface::Surface;
+use crate::unnamed;
 
 /// Runs plugins. One per process: its pool of instances is shared by all merchants.
 ///
@@ -160,8 +162,10 @@ impl Engine {
     /// Everything that [`Engine::prepare`] checks, without keeping the plugin ready.
     pub fn check(&self, spec: &PluginSpec, wasm: &[u8]) -> Result<Prepared, PrepareError> {
         bounds::check(&spec.id, wasm)?;
-        let component = self.compile(spec, wasm)?;
-        prepared::prepare(&self.engine, &self.host, spec, &component)
+        let invalid = |reason| PrepareError::Invalid { plugin: spec.id.clone(), reason };
+        let surface = Surface::read(wasm).map_err(invalid)?;
+        let component = self.compile(spec, wasm).map_err(invalid)?;
+        prepared::prepare(&self.engine, &self.host, spec, &component, &surface)
     }
 
     /// The prepared plugin with this digest.
@@ -210,13 +214,14 @@ impl Engine {
         }
     }
 
-    fn compile(&self, spec: &PluginSpec, wasm: &[u8]) -> Result<Component, PrepareError> {
+    /// The compiled component, without names of fields; an error says why it cannot be compiled.
+    fn compile(&self, spec: &PluginSpec, wasm: &[u8]) -> Result<Component, String> {
         if let Some(component) = self.cache.as_ref().and_then(|cache| cache.load(&self.engine, wasm)) {
             return Ok(component);
         }
         let begun = Instant::now();
-        let component = Component::from_binary(&self.engine, wasm)
-            .map_err(|error| PrepareError::Invalid { plugin: spec.id.clone(), reason: format!("{error:#}") })?;
+        let unnamed = unnamed::rewrite(wasm)?;
+        let component = Component::from_binary(&self.engine, &unnamed).map_err(|error| format!("{error:#}"))?;
         let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.counters.compiled.fetch_add(1, Ordering::Relaxed);
         self.counters.compile_ms.fetch_add(took_ms, Ordering::Relaxed);

@@ -31,7 +31,9 @@ mod prepared;
 mod responses;
 mod service;
 mod stop;
+mod surface;
 mod types;
+mod unnamed;
 
 pub use engine::{Engine, EngineStats};
 pub use error::{CacheError, EngineError, LinkProblem, PrepareError, RevisionError};

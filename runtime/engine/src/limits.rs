@@ -8,6 +8,8 @@ use std::time::Duration;
 pub(crate) const COMPONENT_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Core modules in a component: two halves of its own, or one and two of glue, are usual.
 pub(crate) const CORE_MODULES_MAX: usize = 32;
+/// Components inside one another: what is put together of interfaces has one below the outermost. Each costs the reader stack.
+pub(crate) const COMPONENT_DEPTH_MAX: usize = 16;
 /// Functions in a component: 18 MB of interpreter have some 30,000.
 pub(crate) const FUNCTIONS_MAX: usize = 200_000;
 /// Largest function body. Register allocation is worse than linear in it, so one huge function could stall the host.

@@ -6,7 +6,7 @@ use std::fmt;
 use kontor_core::ids::PluginId;
 use kontor_core::revision::{PluginSpec, same_track};
 use wasmtime::Engine;
-use wasmtime::component::types::{ComponentFunc, ComponentInstance, ComponentItem};
+use wasmtime::component::types::{ComponentInstance, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
 use crate::bindings::{event_handler, handler_types, http_handler, job_handler, lifecycle};
@@ -14,7 +14,8 @@ use crate::error::PrepareError;
 use crate::execution::Guest;
 use crate::long::Pace;
 use crate::service;
-use crate::types;
+use crate::surface::Surface;
+use crate::types::{self, Function};
 
 /// What the host gives, by interface.
 const HOST_PACKAGE: &str = "kontor:host/";
@@ -64,29 +65,30 @@ pub(crate) struct ServiceImport {
     /// Whether the first parameter chooses among providers.
     pub(crate) many: bool,
     pub(crate) optional: bool,
-    pub(crate) functions: Vec<(String, ComponentFunc)>,
+    pub(crate) functions: Vec<(String, Function)>,
 }
 
 /// A service interface that a plugin provides.
 pub(crate) struct ServiceExport {
     pub(crate) interface: String,
-    pub(crate) functions: BTreeMap<String, (ComponentFunc, ComponentExportIndex)>,
+    pub(crate) functions: BTreeMap<String, (Function, ComponentExportIndex)>,
 }
 
-/// Checks a compiled component against the plugin's manifest and links it.
+/// Checks a compiled component, with that `surface` before it was compiled, against the plugin's manifest and links it.
 pub(crate) fn prepare(
     engine: &Engine,
     host: &Linker<Guest>,
     spec: &PluginSpec,
     component: &Component,
+    surface: &Surface,
 ) -> Result<Prepared, PrepareError> {
-    let services = service_imports(engine, spec, component)?;
+    let services = service_imports(engine, spec, component, surface)?;
     let mut linker = host.clone();
     for (index, service) in services.iter().enumerate() {
         link_service(&mut linker, index, service).map_err(|error| invalid(&spec.id, &error))?;
     }
     let instance_pre = linker.instantiate_pre(component).map_err(|error| invalid(&spec.id, &error))?;
-    let exports = Exports { engine, spec, component };
+    let exports = Exports { spec, component, surface };
     let with_jobs = !spec.jobs.is_empty() || !spec.schedules.is_empty();
     Ok(Prepared {
         plugin: spec.id.clone(),
@@ -146,6 +148,7 @@ fn service_imports(
     engine: &Engine,
     spec: &PluginSpec,
     component: &Component,
+    surface: &Surface,
 ) -> Result<Vec<ServiceImport>, PrepareError> {
     let refuse = |import: &str, reason: &str| PrepareError::Import {
         plugin: spec.id.clone(),
@@ -168,7 +171,7 @@ fn service_imports(
         if name.starts_with("wasi:") {
             return Err(refuse(name, NO_WASI));
         }
-        let functions = functions(engine, &instance).map_err(|item| refuse(&format!("{name}#{item}"), NO_RESOURCES))?;
+        let functions = surface.imported(name).map_err(|item| refuse(&format!("{name}#{item}"), NO_RESOURCES))?;
         if functions.is_empty() {
             // An interface of which only types are used.
             continue;
@@ -215,27 +218,14 @@ fn host_interface(engine: &Engine, name: &str, instance: &ComponentInstance) -> 
     Err("which this host does not give: the plugin was built for another version of the host")
 }
 
-/// The functions of an interface; an error names what is neither function nor plain type.
-fn functions(engine: &Engine, instance: &ComponentInstance) -> Result<Vec<(String, ComponentFunc)>, String> {
-    let mut functions = Vec::new();
-    for (name, item) in instance.exports(engine) {
-        match item.ty {
-            ComponentItem::ComponentFunc(function) => functions.push((name.to_owned(), function)),
-            ComponentItem::Type(_) => {}
-            _ => return Err(name.to_owned()),
-        }
-    }
-    Ok(functions)
-}
-
 fn check_service_function(
     spec: &PluginSpec,
     interface: &str,
     function: &str,
-    ty: &ComponentFunc,
+    ty: &Function,
     many: bool,
 ) -> Result<(), PrepareError> {
-    let chooses = || matches!(ty.params().next(), Some((_, wasmtime::component::Type::String)));
+    let chooses = || ty.params.first().is_some_and(|(_, ty)| **ty == types::STRING);
     let refusal = types::service_refusal(ty).or_else(|| {
         (many && !chooses())
             .then(|| "belongs to an extension point: its first parameter must be `provider: string`".to_owned())
@@ -264,9 +254,9 @@ fn link_service(linker: &mut Linker<Guest>, index: usize, service: &ServiceImpor
 
 /// The exports of a component, as its manifest wants them.
 struct Exports<'a> {
-    engine: &'a Engine,
     spec: &'a PluginSpec,
     component: &'a Component,
+    surface: &'a Surface,
 }
 
 impl Exports<'_> {
@@ -310,10 +300,12 @@ impl Exports<'_> {
                 .component
                 .get_export(None, promise.interface.as_str())
                 .ok_or_else(|| self.missing(&promise.interface, "the manifest lists it under `provides`"))?;
-            let ComponentItem::ComponentInstance(instance) = ty else {
+            let ComponentItem::ComponentInstance(_) = ty else {
                 return Err(self.missing(&promise.interface, "the export of that name is no interface"));
             };
-            let functions = functions(self.engine, &instance)
+            let functions = self
+                .surface
+                .exported(&promise.interface)
                 .map_err(|item| self.missing(&format!("{}#{item}", promise.interface), NO_RESOURCES))?;
             let mut indexed = BTreeMap::new();
             for (function, ty) in functions {

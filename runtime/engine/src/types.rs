@@ -1,18 +1,55 @@
-//! Types of components as text, where two of them differ, and which of them may cross between plugins.
+//! Types of service functions as text, where two of them differ, and which of them may cross between plugins. Not here: how they are
+//! read from a component ([`crate::surface`]).
 
 use std::fmt::Write;
-
-use wasmtime::component::Type;
-use wasmtime::component::types::ComponentFunc;
+use std::sync::Arc;
 
 /// Depth to which a type is written out; deeper parts become `...`.
 const TEXT_DEPTH_MAX: usize = 4;
 
-/// A type in the notation of WIT. Component types carry no names, so records and variants are written out.
+/// A type, as WIT has it, without a name of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Type {
+    /// A number, a character, text or a truth value, by its name.
+    Simple(&'static str),
+    List(Arc<Type>),
+    Option(Arc<Type>),
+    Tuple(Vec<Arc<Type>>),
+    /// Fields in their order.
+    Record(Vec<(String, Arc<Type>)>),
+    /// Cases in their order.
+    Variant(Vec<(String, Option<Arc<Type>>)>),
+    Enum(Vec<String>),
+    Flags(Vec<String>),
+    Result {
+        ok: Option<Arc<Type>>,
+        error: Option<Arc<Type>>,
+    },
+    /// What cannot cross between plugins, by its kind: two of them may be different all the same.
+    Foreign(&'static str),
+}
+
+/// Text.
+pub(crate) const STRING: Type = Type::Simple("string");
+
+/// What a function takes and returns.
+#[derive(Clone, Debug)]
+pub(crate) struct Function {
+    pub(crate) asynchronous: bool,
+    /// By name.
+    pub(crate) params: Vec<(String, Arc<Type>)>,
+    pub(crate) result: Option<Arc<Type>>,
+}
+
+/// A type in the notation of WIT. Records and variants are written out.
 pub(crate) fn text(ty: &Type) -> String {
     let mut out = String::new();
     write_type(&mut out, ty, 0);
     out
+}
+
+fn some_text(ty: Option<&Arc<Type>>) -> String {
+    ty.map_or_else(|| "nothing".to_owned(), |ty| text(ty))
 }
 
 fn write_type(out: &mut String, ty: &Type, depth: usize) {
@@ -27,43 +64,32 @@ fn write_type(out: &mut String, ty: &Type, depth: usize) {
         out.push('>');
     };
     match ty {
-        Type::List(list) => one(out, "list", &list.ty()),
-        Type::Option(option) => one(out, "option", &option.ty()),
-        Type::Map(map) => {
-            out.push_str("map<");
-            write_type(out, &map.key(), depth + 1);
-            out.push_str(", ");
-            write_type(out, &map.value(), depth + 1);
-            out.push('>');
-        }
-        Type::FixedLengthList(list) => {
-            out.push_str("list<");
-            write_type(out, &list.ty(), depth + 1);
-            let _ = write!(out, ", {}>", list.len());
-        }
-        Type::Tuple(tuple) => {
+        Type::Simple(name) | Type::Foreign(name) => out.push_str(name),
+        Type::List(element) => one(out, "list", element),
+        Type::Option(inner) => one(out, "option", inner),
+        Type::Tuple(types) => {
             out.push_str("tuple<");
-            for (index, ty) in tuple.types().enumerate() {
+            for (index, ty) in types.iter().enumerate() {
                 separate(out, index);
-                write_type(out, &ty, depth + 1);
+                write_type(out, ty, depth + 1);
             }
             out.push('>');
         }
-        Type::Record(record) => {
+        Type::Record(fields) => {
             out.push_str("record { ");
-            for (index, field) in record.fields().enumerate() {
+            for (index, (name, ty)) in fields.iter().enumerate() {
                 separate(out, index);
-                let _ = write!(out, "{}: ", field.name);
-                write_type(out, &field.ty, depth + 1);
+                let _ = write!(out, "{name}: ");
+                write_type(out, ty, depth + 1);
             }
             out.push_str(" }");
         }
-        Type::Variant(variant) => {
+        Type::Variant(cases) => {
             out.push_str("variant { ");
-            for (index, case) in variant.cases().enumerate() {
+            for (index, (name, ty)) in cases.iter().enumerate() {
                 separate(out, index);
-                out.push_str(case.name);
-                if let Some(ty) = &case.ty {
+                out.push_str(name);
+                if let Some(ty) = ty {
                     out.push('(');
                     write_type(out, ty, depth + 1);
                     out.push(')');
@@ -71,21 +97,20 @@ fn write_type(out: &mut String, ty: &Type, depth: usize) {
             }
             out.push_str(" }");
         }
-        Type::Enum(names) => write_names(out, "enum", names.names()),
-        Type::Flags(names) => write_names(out, "flags", names.names()),
-        Type::Result(result) => {
+        Type::Enum(names) => write_names(out, "enum", names),
+        Type::Flags(names) => write_names(out, "flags", names),
+        Type::Result { ok, error } => {
             out.push_str("result<");
-            match result.ok() {
-                Some(ty) => write_type(out, &ty, depth + 1),
+            match ok {
+                Some(ty) => write_type(out, ty, depth + 1),
                 None => out.push('_'),
             }
-            if let Some(ty) = result.err() {
+            if let Some(ty) = error {
                 out.push_str(", ");
-                write_type(out, &ty, depth + 1);
+                write_type(out, ty, depth + 1);
             }
             out.push('>');
         }
-        simple => out.push_str(kind(simple)),
     }
 }
 
@@ -95,47 +120,8 @@ fn separate(out: &mut String, index: usize) {
     }
 }
 
-fn write_names<'a>(out: &mut String, kind: &str, names: impl Iterator<Item = &'a str>) {
-    out.push_str(kind);
-    out.push_str(" { ");
-    for (index, name) in names.enumerate() {
-        separate(out, index);
-        out.push_str(name);
-    }
-    out.push_str(" }");
-}
-
-/// The kind of a type, as WIT names it.
-fn kind(ty: &Type) -> &'static str {
-    match ty {
-        Type::Bool => "bool",
-        Type::S8 => "s8",
-        Type::U8 => "u8",
-        Type::S16 => "s16",
-        Type::U16 => "u16",
-        Type::S32 => "s32",
-        Type::U32 => "u32",
-        Type::S64 => "s64",
-        Type::U64 => "u64",
-        Type::Float32 => "f32",
-        Type::Float64 => "f64",
-        Type::Char => "char",
-        Type::String => "string",
-        Type::List(_) | Type::FixedLengthList(_) => "list",
-        Type::Map(_) => "map",
-        Type::Record(_) => "record",
-        Type::Tuple(_) => "tuple",
-        Type::Variant(_) => "variant",
-        Type::Enum(_) => "enum",
-        Type::Option(_) => "option",
-        Type::Result(_) => "result",
-        Type::Flags(_) => "flags",
-        Type::Own(_) => "own<resource>",
-        Type::Borrow(_) => "borrow<resource>",
-        Type::Future(_) => "future",
-        Type::Stream(_) => "stream",
-        Type::ErrorContext => "error-context",
-    }
+fn write_names(out: &mut String, kind: &str, names: &[String]) {
+    let _ = write!(out, "{kind} {{ {} }}", names.join(", "));
 }
 
 /// The innermost place at which two functions differ.
@@ -150,34 +136,32 @@ pub(crate) struct Difference {
 }
 
 /// Where two functions differ in their types (names of parameters are no part of that), if they do.
-pub(crate) fn difference(left: &ComponentFunc, right: &ComponentFunc) -> Option<Difference> {
-    let (left_params, right_params): (Vec<Type>, Vec<Type>) =
-        (left.params().map(|(_, ty)| ty).collect(), right.params().map(|(_, ty)| ty).collect());
-    if left_params.len() != right_params.len() {
+pub(crate) fn difference(left: &Function, right: &Function) -> Option<Difference> {
+    if left.params.len() != right.params.len() {
         return Some(Difference {
             place: "the parameters".to_owned(),
-            left: list_text(&left_params),
-            right: list_text(&right_params),
+            left: list_text(&left.params),
+            right: list_text(&right.params),
         });
     }
-    for (index, (left, right)) in left_params.iter().zip(&right_params).enumerate() {
+    for (index, ((_, left), (_, right))) in left.params.iter().zip(&right.params).enumerate() {
         if let Some(found) = differ(left, right, format!("parameter {}", index + 1)) {
             return Some(found);
         }
     }
-    let (left_results, right_results): (Vec<Type>, Vec<Type>) = (left.results().collect(), right.results().collect());
-    if left_results.len() != right_results.len() {
-        return Some(Difference {
+    match (&left.result, &right.result) {
+        (Some(left), Some(right)) => differ(left, right, "the result".to_owned()),
+        (None, None) => None,
+        (left, right) => Some(Difference {
             place: "the result".to_owned(),
-            left: list_text(&left_results),
-            right: list_text(&right_results),
-        });
+            left: some_text(left.as_ref()),
+            right: some_text(right.as_ref()),
+        }),
     }
-    left_results.iter().zip(&right_results).find_map(|(left, right)| differ(left, right, "the result".to_owned()))
 }
 
-fn list_text(types: &[Type]) -> String {
-    format!("({})", types.iter().map(text).collect::<Vec<_>>().join(", "))
+fn list_text(params: &[(String, Arc<Type>)]) -> String {
+    format!("({})", params.iter().map(|(_, ty)| text(ty)).collect::<Vec<_>>().join(", "))
 }
 
 fn differ(left: &Type, right: &Type, place: String) -> Option<Difference> {
@@ -186,91 +170,82 @@ fn differ(left: &Type, right: &Type, place: String) -> Option<Difference> {
     }
     // Go down while both sides have the same outline; what differs is then told in a few words.
     let inner = match (left, right) {
-        (Type::List(l), Type::List(r)) => differ(&l.ty(), &r.ty(), format!("{place}, list element")),
-        (Type::Option(l), Type::Option(r)) => differ(&l.ty(), &r.ty(), format!("{place}, option")),
-        (Type::Record(l), Type::Record(r)) if l.fields().map(|f| f.name).eq(r.fields().map(|f| f.name)) => {
-            l.fields().zip(r.fields()).find_map(|(l, r)| differ(&l.ty, &r.ty, format!("{place}, field {}", l.name)))
+        (Type::List(l), Type::List(r)) => differ(l, r, format!("{place}, list element")),
+        (Type::Option(l), Type::Option(r)) => differ(l, r, format!("{place}, option")),
+        (Type::Record(l), Type::Record(r)) if names(l).eq(names(r)) => {
+            l.iter().zip(r).find_map(|((name, l), (_, r))| differ(l, r, format!("{place}, field {name}")))
         }
-        (Type::Tuple(l), Type::Tuple(r)) if l.types().len() == r.types().len() => l
-            .types()
-            .zip(r.types())
+        (Type::Tuple(l), Type::Tuple(r)) if l.len() == r.len() => l
+            .iter()
+            .zip(r)
             .enumerate()
-            .find_map(|(index, (l, r))| differ(&l, &r, format!("{place}, element {}", index + 1))),
+            .find_map(|(index, (l, r))| differ(l, r, format!("{place}, element {}", index + 1))),
         (Type::Variant(l), Type::Variant(r))
-            if l.cases().map(|c| (c.name, c.ty.is_some())).eq(r.cases().map(|c| (c.name, c.ty.is_some()))) =>
+            if l.iter().map(|(name, ty)| (name, ty.is_some())).eq(r.iter().map(|(name, ty)| (name, ty.is_some()))) =>
         {
-            l.cases().zip(r.cases()).find_map(|(l, r)| match (&l.ty, &r.ty) {
-                (Some(lt), Some(rt)) => differ(lt, rt, format!("{place}, case {}", l.name)),
+            l.iter().zip(r).find_map(|((name, l), (_, r))| match (l, r) {
+                (Some(l), Some(r)) => differ(l, r, format!("{place}, case {name}")),
                 _ => None,
             })
         }
-        (Type::Result(l), Type::Result(r)) => {
-            let side = |l: Option<Type>, r: Option<Type>, name: &str| match (l, r) {
-                (Some(l), Some(r)) => differ(&l, &r, format!("{place}, {name}")),
+        (Type::Result { ok: l_ok, error: l_error }, Type::Result { ok: r_ok, error: r_error }) => {
+            let side = |l: &Option<Arc<Type>>, r: &Option<Arc<Type>>, name: &str| match (l, r) {
+                (Some(l), Some(r)) => differ(l, r, format!("{place}, {name}")),
                 _ => None,
             };
-            side(l.ok(), r.ok(), "ok").or_else(|| side(l.err(), r.err(), "error"))
+            side(l_ok, r_ok, "ok").or_else(|| side(l_error, r_error, "error"))
         }
         _ => None,
     };
     inner.or_else(|| Some(Difference { left: text(left), right: text(right), place }))
 }
 
+fn names(fields: &[(String, Arc<Type>)]) -> impl Iterator<Item = &String> {
+    fields.iter().map(|(name, _)| name)
+}
+
 /// What keeps a function from being part of a service interface, if anything does.
-pub(crate) fn service_refusal(function: &ComponentFunc) -> Option<String> {
-    if function.async_() {
+pub(crate) fn service_refusal(function: &Function) -> Option<String> {
+    if function.asynchronous {
         return Some("is asynchronous; service functions are plain functions".to_owned());
     }
-    for (name, ty) in function.params() {
-        if let Some(refused) = forbidden(&ty) {
+    for (name, ty) in &function.params {
+        if let Some(refused) = forbidden(ty) {
             return Some(format!("has a parameter `{name}` with {refused}"));
         }
     }
-    let mut results = function.results();
-    let result = match (results.next(), results.next()) {
-        (Some(Type::Result(result)), None) => result,
-        (other, _) => {
-            let found = other.as_ref().map_or_else(|| "nothing".to_owned(), text);
-            return Some(format!("returns `{found}`; a service function returns `result<_, E>`"));
-        }
+    let Some(Type::Result { ok, error }) = function.result.as_deref() else {
+        let found = some_text(function.result.as_ref());
+        return Some(format!("returns `{found}`; a service function returns `result<_, E>`"));
     };
-    for ty in [result.ok(), result.err()].into_iter().flatten() {
-        if let Some(refused) = forbidden(&ty) {
+    for ty in [ok, error].into_iter().flatten() {
+        if let Some(refused) = forbidden(ty) {
             return Some(format!("returns {refused}"));
         }
     }
-    let has_other = match result.err() {
-        Some(Type::Variant(variant)) => {
-            variant.cases().any(|case| case.name == "other" && matches!(case.ty, Some(Type::String)))
-        }
+    let has_other = match error.as_deref() {
+        Some(Type::Variant(cases)) => cases.iter().any(|(name, ty)| name == "other" && ty.as_deref() == Some(&STRING)),
         _ => false,
     };
     if has_other {
         return None;
     }
-    let found = result.err().as_ref().map_or_else(|| "nothing".to_owned(), text);
+    let found = some_text(error.as_ref());
     Some(format!("has the error type `{found}`; it must be a variant with a case `other(string)`"))
 }
 
 /// The part of a type that cannot cross between plugins, with the reason.
 fn forbidden(ty: &Type) -> Option<String> {
     match ty {
-        Type::List(list) if matches!(list.ty(), Type::U8 | Type::S8) => {
+        Type::List(element) if matches!(**element, Type::Simple("u8" | "s8")) => {
             Some(format!("`{}`, which is slow between plugins; pass a string, or a key", text(ty)))
         }
-        Type::FixedLengthList(_)
-        | Type::Map(_)
-        | Type::Own(_)
-        | Type::Borrow(_)
-        | Type::Future(_)
-        | Type::Stream(_)
-        | Type::ErrorContext => Some(format!("`{}`, which cannot cross between plugins", text(ty))),
-        Type::List(list) => forbidden(&list.ty()),
-        Type::Option(option) => forbidden(&option.ty()),
-        Type::Record(record) => record.fields().find_map(|field| forbidden(&field.ty)),
-        Type::Tuple(tuple) => tuple.types().find_map(|ty| forbidden(&ty)),
-        Type::Variant(variant) => variant.cases().find_map(|case| case.ty.as_ref().and_then(forbidden)),
-        Type::Result(result) => [result.ok(), result.err()].into_iter().flatten().find_map(|ty| forbidden(&ty)),
-        _ => None,
+        Type::Foreign(kind) => Some(format!("`{kind}`, which cannot cross between plugins")),
+        Type::Simple(_) | Type::Enum(_) | Type::Flags(_) => None,
+        Type::List(inner) | Type::Option(inner) => forbidden(inner),
+        Type::Record(fields) => fields.iter().find_map(|(_, ty)| forbidden(ty)),
+        Type::Tuple(types) => types.iter().find_map(|ty| forbidden(ty)),
+        Type::Variant(cases) => cases.iter().find_map(|(_, ty)| ty.as_deref().and_then(forbidden)),
+        Type::Result { ok, error } => [ok, error].into_iter().flatten().find_map(|ty| forbidden(ty)),
     }
 }

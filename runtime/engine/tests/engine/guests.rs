@@ -275,9 +275,9 @@ pub fn caller_of_nothing() -> Vec<u8> {
     http("", "", "", "(call $answer (i32.const 0) (i32.const 0))")
 }
 
-/// A provider of `demo:service/shapes` that was built when a field had another type.
-pub fn provider_of_other_shapes() -> Vec<u8> {
-    let changed = SERVICE_WIT.replace("quantity: s64", "quantity: string");
+/// A provider of `demo:service/shapes` that was built when its fields were `fields`.
+pub fn provider_of_other_shapes(fields: &str) -> Vec<u8> {
+    let changed = SERVICE_WIT.replace("name: string, quantity: s64", fields);
     assert_ne!(changed, SERVICE_WIT);
     let module = format!(
         r#"(module {PRELUDE} (func (export "demo:service/shapes@0.1.0#act") (param i32 i32) (result i32) (unreachable)))"#

@@ -89,6 +89,16 @@ fn a_huge_function_is_refused_before_it_is_compiled() {
     assert_eq!(error.code(), "component-too-large", "{error}");
 }
 
+#[test]
+fn components_inside_one_another_are_bounded() {
+    let nested = |depth: usize| format!("(component {}{})", "(component ".repeat(depth), ")".repeat(depth));
+    for (depth, code) in [(16, "export-missing"), (17, "component-too-large")] {
+        let wasm = wat::parse_str(nested(depth)).unwrap();
+        let error = refusal(&guests::spec("guest", &wasm), &wasm);
+        assert_eq!(error.code(), code, "{depth}: {error}");
+    }
+}
+
 fn revision(plugins: Vec<PluginSpec>) -> Revision {
     let plugins: BTreeMap<_, _> = plugins
         .into_iter()
@@ -102,34 +112,39 @@ fn revision(plugins: Vec<PluginSpec>) -> Revision {
 
 #[test]
 fn a_type_mismatch_names_place_and_types() {
-    let changed = guests::provider_of_other_shapes();
-    let provider_spec =
-        PluginSpec { provides: provides("demo:service/shapes@0.1.0", None), ..guests::spec("provider", &changed) };
+    const SHAPES: &str = "demo:service/shapes@0.1.0";
     let wasm = guests::http(
         "import demo:service/shapes@0.1.0;",
         r#"(import "demo:service/shapes@0.1.0" "act" (func $act (param i32 i32 i32)))"#,
         "",
         "(call $act (i32.const 0) (i32.const 0) (i32.const 256)) (call $answer (i32.const 0) (i32.const 0))",
     );
-    let caller_spec = PluginSpec {
-        requires: requires("demo:service/shapes@0.1.0", false, false),
-        ..guests::web_spec("caller", &wasm)
-    };
+    let caller = PluginSpec { requires: requires(SHAPES, false, false), ..guests::web_spec("caller", &wasm) };
     let engine = engine();
-    engine.prepare(&caller_spec, &wasm).unwrap();
-    engine.prepare(&provider_spec, &changed).unwrap();
-    let missing = engine.check_revision(&revision(vec![caller_spec.clone()])).unwrap_err();
+    engine.prepare(&caller, &wasm).unwrap();
+    let missing = engine.check_revision(&revision(vec![caller.clone()])).unwrap_err();
     assert_eq!(missing.problems.len(), 1);
     assert_eq!(missing.problems[0].code(), "provider-missing");
-    let error = engine.check_revision(&revision(vec![caller_spec, provider_spec])).unwrap_err();
-    let LinkProblem::TypeMismatch { place, expected, found, .. } = &error.problems[0] else {
-        panic!("{error}");
-    };
-    assert_eq!(place, "parameter 1, list element, field quantity");
-    assert_eq!((expected.as_str(), found.as_str()), ("s64", "string"));
-    let text = error.to_string();
-    for part in ["caller", "provider", "demo:service/shapes@0.1.0", "`act`"] {
-        assert!(text.contains(part), "{text}");
+
+    let line = "record { name: string, quantity: s64 }";
+    for (fields, at, differs) in [
+        ("name: string, quantity: string", "parameter 1, list element, field quantity", ("s64", "string")),
+        // The same in memory: only the names tell that something else is meant.
+        ("name: string, price: s64", "parameter 1, list element", (line, "record { name: string, price: s64 }")),
+        ("name: string", "parameter 1, list element", (line, "record { name: string }")),
+    ] {
+        let changed = guests::provider_of_other_shapes(fields);
+        let provider = PluginSpec { provides: provides(SHAPES, None), ..guests::spec("provider", &changed) };
+        engine.prepare(&provider, &changed).unwrap();
+        let error = engine.check_revision(&revision(vec![caller.clone(), provider])).unwrap_err();
+        let LinkProblem::TypeMismatch { place, expected, found, .. } = &error.problems[0] else {
+            panic!("{error}");
+        };
+        assert_eq!((place.as_str(), (expected.as_str(), found.as_str())), (at, differs));
+        let text = error.to_string();
+        for part in ["caller", "provider", SHAPES, "`act`"] {
+            assert!(text.contains(part), "{text}");
+        }
     }
 }
 
