@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::limits::{ANSWERS_IN_VAIN_MAX, UNFIT_CALLS_SKIPPED, VAIN_CALLS_SKIPPED};
+use crate::limits::{ANSWERS_IN_VAIN_AGAIN_MAX, ANSWERS_IN_VAIN_MAX, UNFIT_CALLS_SKIPPED, VAIN_CALLS_SKIPPED};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -41,8 +41,38 @@ impl Habit {
     /// An answer was kept.
     pub(crate) fn kept(&self) {
         if self.in_vain.fetch_add(1, Ordering::Relaxed) >= ANSWERS_IN_VAIN_MAX {
-            self.in_vain.store(0, Ordering::Relaxed);
+            // What was in vain once is tried more briefly the next time.
+            self.in_vain.store(ANSWERS_IN_VAIN_MAX - ANSWERS_IN_VAIN_AGAIN_MAX, Ordering::Relaxed);
             self.skip.store(VAIN_CALLS_SKIPPED, Ordering::Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of so many calls, how many were tried.
+    fn tried(habit: &Habit, calls: u32) -> u32 {
+        (0..calls)
+            .map(|_| {
+                let tries = habit.tries();
+                if tries {
+                    habit.kept();
+                }
+                u32::from(tries)
+            })
+            .sum()
+    }
+
+    #[test]
+    fn what_nobody_asks_for_is_hardly_tried_any_more_until_it_pays() {
+        let habit = Habit::default();
+        let first = ANSWERS_IN_VAIN_MAX + 1;
+        assert_eq!(tried(&habit, first + VAIN_CALLS_SKIPPED), first);
+        let again = ANSWERS_IN_VAIN_AGAIN_MAX + 1;
+        assert_eq!(tried(&habit, 10 * (again + VAIN_CALLS_SKIPPED)), 10 * again);
+        habit.paid();
+        assert_eq!(tried(&habit, first + VAIN_CALLS_SKIPPED), first, "then it is tried as in the beginning");
     }
 }

@@ -65,5 +65,7 @@ pub(crate) const RESPONSE_READS_MAX: usize = 512;
 pub(crate) const UNFIT_CALLS_SKIPPED: u32 = 64;
 /// Answers of a function kept in a row without one being asked for again, after which no more are kept for a while.
 pub(crate) const ANSWERS_IN_VAIN_MAX: u32 = 2_048;
+/// The same after such a while in which again none was asked for: keeping has its price, and one call in seventeen is sample enough.
+pub(crate) const ANSWERS_IN_VAIN_AGAIN_MAX: u32 = 256;
 /// That while, in calls.
 pub(crate) const VAIN_CALLS_SKIPPED: u32 = 4_096;
