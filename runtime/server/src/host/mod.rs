@@ -6,10 +6,13 @@ mod error;
 mod running;
 mod upkeep;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use futures_util::{StreamExt, stream};
 use kontor_core::effects::{Environment, Outbound};
+use kontor_core::ids::{MerchantId, PluginId};
 use kontor_core::machine::{Machine, Options};
 use kontor_engine::{Engine, EngineOptions, PoolOptions};
 use kontor_store::{StoreHandle, StoreOptions};
@@ -183,24 +186,31 @@ async fn open_store(options: &HostOptions) -> Result<StoreHandle, StartError> {
     }
 }
 
-/// Makes the code of all current revisions ready. A plugin whose package is gone or damaged fails alone and by name; the others
-/// go on.
+/// Makes the code of all current revisions ready, on all processors. A plugin whose package is gone or damaged fails alone and by name;
+/// the others go on.
 async fn prepare_current(state: &Arc<State>) -> Result<(), StartError> {
+    let mut users = BTreeMap::<String, Vec<(MerchantId, PluginId)>>::new();
     for merchant in state.machine.merchants().await? {
         let revision = state.machine.current(&merchant).await?;
         for (id, installed) in &revision.plugins {
-            let prepared = match state.packages.load(&installed.spec.digest).await {
-                Ok(unpacked) => {
-                    install::prepare(state, id.as_str(), &unpacked).await.map_err(|p| p.detail().to_owned())
-                }
-                Err(error) => Err(error.to_string()),
-            };
-            if let Err(reason) = prepared {
-                tracing::error!(%merchant, plugin = %id, %reason, "a plugin cannot run until its package is uploaded and installed again");
-            }
+            users.entry(installed.spec.digest.clone()).or_default().push((merchant.clone(), id.clone()));
         }
     }
+    let prepared = stream::iter(users).for_each_concurrent(processors(), |(digest, users)| async move {
+        let Err(reason) = prepare_package(state, &digest).await else {
+            return;
+        };
+        for (merchant, plugin) in users {
+            tracing::error!(%merchant, %plugin, %reason, "a plugin cannot run until its package is uploaded and installed again");
+        }
+    });
+    prepared.await;
     Ok(())
+}
+
+async fn prepare_package(state: &Arc<State>, digest: &str) -> Result<(), String> {
+    let unpacked = state.packages.load(digest).await.map_err(|error| error.to_string())?;
+    install::prepare(state, unpacked.spec.id.as_str(), &unpacked).await.map_err(|problem| problem.detail().to_owned())
 }
 
 fn processors() -> usize {
