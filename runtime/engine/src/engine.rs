@@ -329,7 +329,8 @@ async fn run_at(
     let salvage = Arc::new(Salvage::default());
     let context = Box::new(Context::new(transaction, revision, plan, answers, &salvage));
     let held = Held::new(context);
-    let work = execution::invoke(held, position, Work::Entry(&call));
+    // In a box of its own: what is put around it would else move all of its state, each time.
+    let work = Box::pin(execution::invoke(held, position, Work::Entry(&call)));
     let guarded = AssertUnwindSafe(work).catch_unwind();
     let ended = tokio::time::timeout(Duration::from_millis(timeout_ms), guarded).await;
     let (mut context, result) = match ended {

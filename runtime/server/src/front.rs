@@ -33,7 +33,8 @@ impl Front {
     /// Answers a request that came from `peer`, whatever happens.
     pub(crate) async fn answer(&self, request: Request<Body>, peer: SocketAddr) -> Response {
         observe::observe(request, async |request| {
-            let routed = AssertUnwindSafe(self.routed(request, peer)).catch_unwind().await;
+            // In a box of its own: what is put around it would else move all of its state, each time.
+            let routed = AssertUnwindSafe(Box::pin(self.routed(request, peer))).catch_unwind().await;
             routed.unwrap_or_else(|panic| (observe::panicked(panic.as_ref()), None))
         })
         .await

@@ -18,13 +18,13 @@ use crate::telemetry::request_lines::CurrentRequest;
 
 /// What a panic left.
 type Panic = Box<dyn Any + Send>;
-/// Counted until its end, with its panics inside.
-type Work<F> = TrackedFuture<CatchUnwind<AssertUnwindSafe<F>>>;
+/// Counted until its end, with its panics inside. In a box at once: what is put around it would else move all of its state.
+type Work<F> = TrackedFuture<CatchUnwind<AssertUnwindSafe<Pin<Box<F>>>>>;
 
 /// See the module. A panic of the work stays inside and is its result.
 pub(super) struct Finishing<F: Future<Output: Send> + Send + 'static> {
     /// None once it ended.
-    work: Option<Pin<Box<Work<F>>>>,
+    work: Option<Work<F>>,
     span: Span,
     request: Option<CurrentRequest>,
 }
@@ -32,8 +32,8 @@ pub(super) struct Finishing<F: Future<Output: Send> + Send + 'static> {
 impl<F: Future<Output: Send> + Send + 'static> Finishing<F> {
     /// The tracker counts the work until its end, wherever it runs.
     pub(super) fn new(tracker: &TaskTracker, work: F) -> Self {
-        let work = tracker.track_future(AssertUnwindSafe(work).catch_unwind());
-        Self { work: Some(Box::pin(work)), span: Span::current(), request: CurrentRequest::here() }
+        let work = tracker.track_future(AssertUnwindSafe(Box::pin(work)).catch_unwind());
+        Self { work: Some(work), span: Span::current(), request: CurrentRequest::here() }
     }
 }
 
@@ -44,7 +44,7 @@ impl<F: Future<Output: Send> + Send + 'static> Future for Finishing<F> {
         let Some(work) = &mut self.work else {
             return Poll::Pending;
         };
-        let polled = work.as_mut().poll(context);
+        let polled = Pin::new(work).poll(context);
         if polled.is_ready() {
             self.work = None;
         }
