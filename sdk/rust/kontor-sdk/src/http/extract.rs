@@ -174,16 +174,19 @@ impl FromRequest for BasePath {
     }
 }
 
+/// `None` if there is no body; one that does not fit is refused all the same.
+impl<T: DeserializeOwned> FromRequest for Option<Json<T>> {
+    fn from_request(request: &Request) -> Result<Self> {
+        if request.body().is_empty() {
+            return Ok(None);
+        }
+        Json::from_request(request).map(Some)
+    }
+}
+
 /// The reason of a refusal instead of the refusal.
 impl<T: FromRequest> FromRequest for Result<T> {
     fn from_request(request: &Request) -> Result<Self> {
         Ok(T::from_request(request))
-    }
-}
-
-/// `None` instead of a refusal.
-impl<T: FromRequest> FromRequest for Option<T> {
-    fn from_request(request: &Request) -> Result<Self> {
-        Ok(T::from_request(request).ok())
     }
 }
