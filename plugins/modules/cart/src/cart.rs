@@ -113,8 +113,8 @@ pub(crate) trait World {
     /// What the catalogue knows of SKUs; `None` when there is no catalogue.
     fn variants(&self, skus: &[String]) -> Result<Option<BTreeMap<String, Variant>>, Error>;
     fn quote(&self, cart: &Cart, lines: &[PriceLine], shipping_minor: i64) -> Result<Quote, Error>;
-    /// How many units the cart's channel can offer; `None` when nobody counts stock.
-    fn offer(&self, channel: &str, sku: &str) -> Result<Option<i64>, Error>;
+    /// How many units the cart's channel can offer, if those are less than `wanted`; `None` also when nobody says so.
+    fn short(&self, channel: &str, sku: &str, wanted: i64) -> Result<Option<i64>, Error>;
     /// Holds the cart's stock; `Uncounted` when nobody counts.
     fn reserve(&self, cart: &Cart, expires_at_ms: u64) -> Result<Stock, Error>;
     /// Places an order under the cart's id as key. Its id.
@@ -432,9 +432,9 @@ fn check_quantity(quantity: i64, least: i64) -> Result<(), Error> {
 }
 
 fn check_offer(world: &impl World, channel: &str, sku: &str, wanted: i64) -> Result<(), Error> {
-    match world.offer(channel, sku)? {
-        Some(available) if available < wanted => Err(Error::Insufficient(vec![(sku.into(), wanted, available)])),
-        _ => Ok(()),
+    match world.short(channel, sku, wanted)? {
+        Some(available) => Err(Error::Insufficient(vec![(sku.into(), wanted, available)])),
+        None => Ok(()),
     }
 }
 

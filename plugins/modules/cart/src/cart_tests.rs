@@ -130,8 +130,9 @@ impl World for Shop {
             total_minor: total,
         })
     }
-    fn offer(&self, _channel: &str, sku: &str) -> Result<Option<i64>, Error> {
-        Ok(self.counts_stock.then(|| self.stock.borrow().get(sku).copied().unwrap_or_default()))
+    fn short(&self, _channel: &str, sku: &str, wanted: i64) -> Result<Option<i64>, Error> {
+        let available = self.stock.borrow().get(sku).copied().unwrap_or_default();
+        Ok((self.counts_stock && available < wanted).then_some(available))
     }
     fn reserve(&self, cart: &Cart, expires_at_ms: u64) -> Result<Stock, Error> {
         assert!(expires_at_ms > self.now_ms());

@@ -12,8 +12,8 @@ mod error;
 mod providers;
 mod quote;
 
-use bindings::exports::kontor::commerce::cart as wit;
-use bindings::kontor::commerce::types::Address;
+use bindings::exports::kontor::commerce0_1_0::cart as wit;
+use bindings::kontor::commerce0_1_0::types::Address;
 use cart::{OptionView, Payment, View};
 use error::Error;
 use kontor_sdk::{HandlerError, Job, Plugin, jobs};
@@ -21,13 +21,14 @@ use providers::Host;
 
 kontor_sdk::services! {
     mod bindings;
-    path: "../../../wit/commerce/0.1.0",
+    path: ["../../../wit/commerce/0.1.0", "../../../wit/commerce/0.2.0"],
     world: "
         package kontor:cart-plugin;
         world cart {
             import kontor:commerce/catalog@0.1.0;
             import kontor:commerce/pricing@0.1.0;
             import kontor:commerce/inventory@0.1.0;
+            import kontor:commerce/availability@0.2.0;
             import kontor:commerce/orders@0.1.0;
             export kontor:commerce/cart@0.1.0;
         }

@@ -2,7 +2,8 @@
 //!
 //! Catalogue and inventory are optional: without them the cart works degraded, and asks for nothing that they would know.
 
-use crate::bindings::kontor::commerce::{catalog, inventory, orders, pricing, types};
+use crate::bindings::kontor::commerce0_1_0::{catalog, inventory, orders, pricing, types};
+use crate::bindings::kontor::commerce0_2_0::availability;
 use crate::cart::{Cart, Config, DAY_MS, Order, PriceLine, Stock, Variant, World};
 use crate::delivery::Address;
 use crate::error::Error;
@@ -21,6 +22,7 @@ const TITLE_MAX: usize = 255;
 
 const CATALOG: &str = "kontor:commerce/catalog@0.1.0";
 const INVENTORY: &str = "kontor:commerce/inventory@0.1.0";
+const AVAILABILITY: &str = "kontor:commerce/availability@0.2.0";
 const DEFAULT_LIST: &str = "default";
 
 impl From<kontor_sdk::Error> for Error {
@@ -46,6 +48,16 @@ impl From<catalog::CatalogError> for Error {
             catalog::CatalogError::NotFound(text) => Self::NotFound(text),
             catalog::CatalogError::Invalid(text) => Self::Invalid(text),
             catalog::CatalogError::Conflict(text) | catalog::CatalogError::Other(text) => Self::Other(text),
+        }
+    }
+}
+
+impl From<availability::AvailabilityError> for Error {
+    fn from(error: availability::AvailabilityError) -> Self {
+        use availability::AvailabilityError as Refusal;
+        match error {
+            Refusal::NotFound(text) | Refusal::Invalid(text) => Self::Invalid(text),
+            Refusal::Other(text) => Self::Other(text),
         }
     }
 }
@@ -135,12 +147,13 @@ impl World for Host {
         Ok(pricing::quote_basket(&request)?.into())
     }
 
-    fn offer(&self, channel: &str, sku: &str) -> Result<Option<i64>, Error> {
-        if !services::available(INVENTORY) {
+    fn short(&self, channel: &str, sku: &str, wanted: i64) -> Result<Option<i64>, Error> {
+        if !services::available(AVAILABILITY) {
             return Ok(None);
         }
-        let offers = inventory::offers(channel, &[sku.to_owned()])?;
-        Ok(Some(offers.first().map_or(0, |offer| offer.quantity)))
+        let wish = availability::Wish { sku: sku.to_owned(), quantity: wanted };
+        let shortages = availability::shortages(channel, &[wish])?;
+        Ok(shortages.first().map(|shortage| shortage.available))
     }
 
     fn reserve(&self, cart: &Cart, expires_at_ms: u64) -> Result<Stock, Error> {

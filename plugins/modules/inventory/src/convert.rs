@@ -1,6 +1,6 @@
 //! Between the contract's generated types and those of the rules. One function a type, no decision.
 
-use crate::bindings::exports::kontor::commerce::inventory as wit;
+use crate::bindings::exports::kontor::{commerce0_1_0::inventory as wit, commerce0_2_0::availability};
 use crate::model;
 
 impl From<model::Error> for wit::InventoryError {
@@ -211,6 +211,28 @@ impl From<model::Reservation> for wit::Reservation {
 impl From<model::ChannelOffer> for wit::ChannelOffer {
     fn from(offer: model::ChannelOffer) -> Self {
         wit::ChannelOffer { sku: offer.sku, quantity: offer.quantity }
+    }
+}
+
+impl From<availability::Wish> for model::ChannelOffer {
+    fn from(wish: availability::Wish) -> Self {
+        model::ChannelOffer { sku: wish.sku, quantity: wish.quantity }
+    }
+}
+
+impl From<model::Shortage> for availability::Shortage {
+    fn from(shortage: model::Shortage) -> Self {
+        availability::Shortage { sku: shortage.sku, requested: shortage.requested, available: shortage.available }
+    }
+}
+
+impl From<model::Error> for availability::AvailabilityError {
+    fn from(error: model::Error) -> Self {
+        match error {
+            model::Error::NotFound(text) => availability::AvailabilityError::NotFound(text),
+            model::Error::Invalid(text) => availability::AvailabilityError::Invalid(text),
+            other => availability::AvailabilityError::Other(other.to_string()),
+        }
     }
 }
 

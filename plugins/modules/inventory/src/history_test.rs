@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::memory::Memory;
 use crate::model::{Counter, Demand, Error, MovementReason, Reservation, Result, StockCount};
-use crate::rules_test::{demand, movement, request, verified};
+use crate::rules_test::{demand, movement, request, verified, wish};
 use crate::{booking, offers, reservation};
 
 /// A step of a random history.
@@ -164,6 +164,11 @@ proptest! {
             memory.call(|m| booking::book(m, &[movement("x", location, *quantity, "first")])).unwrap();
         }
         let offered = offers::offers(&mut memory, "web", &["x".to_owned()]).unwrap()[0].quantity;
+        let short = |memory: &mut Memory, quantity| {
+            offers::shortages(memory, "web", &[wish("x", quantity)]).unwrap().first().map(|shortage| shortage.available)
+        };
+        prop_assert_eq!(short(&mut memory, offered + 1), Some(offered));
+        prop_assert!(offered == 0 || short(&mut memory, offered).is_none());
         let more = memory.call(|m| reservation::reserve(m, &request("more", vec![demand("x", offered + 1)])));
         prop_assert!(matches!(more, Err(Error::Insufficient(shortages)) if shortages[0].available == offered));
         if offered > 0 {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{BATCH_MAX, Demand, Error, ID_BYTES_MAX, QUANTITY_MAX, Result, SKU_CHARS_MAX};
+use crate::model::{BATCH_MAX, ChannelOffer, Demand, Error, ID_BYTES_MAX, QUANTITY_MAX, Result, SKU_CHARS_MAX};
 
 /// Demands added up: bundles and duplicate lines ask for one SKU several times, and only the sum can be checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +37,20 @@ pub fn sum_demands(demands: &[Demand]) -> Result<BTreeMap<String, Wanted>> {
             }
             None => wanted.anywhere += demand.quantity,
         }
+    }
+    Ok(sums)
+}
+
+/// Adds up wishes by SKU.
+pub fn sum_wishes(wishes: &[ChannelOffer]) -> Result<BTreeMap<String, i64>> {
+    if wishes.is_empty() || wishes.len() > BATCH_MAX {
+        return Err(Error::Invalid(format!("wishes: 1 to {BATCH_MAX} are allowed, there are {}", wishes.len())));
+    }
+    let mut sums = BTreeMap::new();
+    for (index, ChannelOffer { sku, quantity }) in wishes.iter().enumerate() {
+        check_sku(sku, &format!("wishes[{index}].sku"))?;
+        check_quantity(*quantity, &format!("wishes[{index}].quantity"))?;
+        *sums.entry(sku.clone()).or_default() += quantity;
     }
     Ok(sums)
 }

@@ -1,5 +1,5 @@
 //! Stock by SKU and location: an append-only ledger of movements with counters as its projection, reservations, and what each
-//! channel may offer. Provides `kontor:commerce/inventory`; the HTTP API is described in [`http`].
+//! channel may offer. Provides `kontor:commerce/inventory` and `kontor:commerce/availability`; the HTTP API is described in [`http`].
 //!
 //! Many buyers of one SKU do not conflict: what they share are counters, added to under bounds that the host validates at
 //! commit; everything else that a sale writes has a key of its own. [`allocation`] says how stock is found that way, and how a
@@ -28,7 +28,7 @@ mod memory;
 #[cfg(test)]
 mod rules_test;
 
-use bindings::exports::kontor::commerce::inventory as wit;
+use bindings::exports::kontor::{commerce0_1_0::inventory as wit, commerce0_2_0::availability};
 use kontor_sdk::http::Router;
 use kontor_sdk::{HandlerError, Job, jobs};
 use model::Demand;
@@ -37,11 +37,12 @@ use tables::Tables;
 
 kontor_sdk::services! {
     mod bindings;
-    path: "../../../wit/commerce/0.1.0",
+    path: ["../../../wit/commerce/0.1.0", "../../../wit/commerce/0.2.0"],
     world: "
         package kontor:inventory-plugin;
         world inventory {
             export kontor:commerce/inventory@0.1.0;
+            export kontor:commerce/availability@0.2.0;
         }
     ",
 }
@@ -171,6 +172,17 @@ impl wit::Guest for Inventory {
 
     fn verify(cursor: Option<String>) -> Answer<wit::Verification> {
         answer(verify::verify(&mut Tables, cursor.as_deref()))
+    }
+}
+
+impl availability::Guest for Inventory {
+    fn shortages(
+        channel: String,
+        wishes: Vec<availability::Wish>,
+    ) -> Result<Vec<availability::Shortage>, availability::AvailabilityError> {
+        let wishes: Vec<_> = wishes.into_iter().map(Into::into).collect();
+        let shortages = offers::shortages(&mut Tables, &channel, &wishes)?;
+        Ok(shortages.into_iter().map(Into::into).collect())
     }
 }
 

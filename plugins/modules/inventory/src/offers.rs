@@ -1,13 +1,13 @@
 //! What there is and who may offer it: locations, channel rules, stock levels, channel offers and the ledger's pages.
 //!
 //! Levels and offers are exact, so a caller that also writes depends on exact values: ask for them where a number is shown or
-//! pushed, not on the way to an order (a reservation decides there).
+//! pushed. On the way to an order ask for shortages; there a reservation decides.
 
 use crate::allocation::Source;
-use crate::input::{check_id, check_sku, check_text};
+use crate::input::{check_id, check_sku, check_text, sum_wishes};
 use crate::model::{
     BATCH_MAX, CHANNEL_LOCATIONS_MAX, ChannelOffer, ChannelRule, Counter, Error, LedgerPosition, Location, Movement,
-    MovementPage, Place, QUANTITY_MAX, Result, StockLevel,
+    MovementPage, Place, QUANTITY_MAX, Result, Shortage, StockLevel,
 };
 use crate::stock::{Direction, Stock};
 
@@ -105,19 +105,50 @@ pub fn offers(stock: &mut impl Stock, channel: &str, skus: &[String]) -> Result<
     let source = source_of(stock, channel)?;
     let mut offers = Vec::with_capacity(skus.len());
     for sku in skus {
-        let mut available = 0;
-        for location in &source.locations {
-            let place = Place::new(sku, location);
-            let exact = stock.exact(Counter::AvailableToSell, &place)? + lapsed_at(stock, &place)?;
-            available += exact.max(0);
-        }
-        let offered = (available - source.buffer).max(0);
-        offers.push(ChannelOffer {
-            sku: sku.clone(),
-            quantity: rule.maximum.map_or(offered, |maximum| offered.min(maximum)),
-        });
+        offers.push(ChannelOffer { sku: sku.clone(), quantity: offered(stock, &rule, &source, sku)? });
     }
     Ok(offers)
+}
+
+/// Which of the wishes, added up by SKU, are more than the channel may offer. Exact values are read only of what no single location
+/// can offer and of what is over the maximum: those who can be served do not get in each other's way.
+pub fn shortages(stock: &mut impl Stock, channel: &str, wishes: &[ChannelOffer]) -> Result<Vec<Shortage>> {
+    let sums = sum_wishes(wishes)?;
+    let rule = channel_rule(stock, channel)?;
+    let source = source_of(stock, channel)?;
+    let mut shortages = Vec::new();
+    for (sku, requested) in sums {
+        let within_maximum = rule.maximum.is_none_or(|maximum| requested <= maximum);
+        if within_maximum && has_somewhere(stock, &source, &sku, requested)? {
+            continue;
+        }
+        let available = offered(stock, &rule, &source, &sku)?;
+        if available < requested {
+            shortages.push(Shortage { sku, requested, available });
+        }
+    }
+    Ok(shortages)
+}
+
+fn offered(stock: &mut impl Stock, rule: &ChannelRule, source: &Source, sku: &str) -> Result<i64> {
+    let mut available = 0;
+    for location in &source.locations {
+        let place = Place::new(sku, location);
+        let exact = stock.exact(Counter::AvailableToSell, &place)? + lapsed_at(stock, &place)?;
+        available += exact.max(0);
+    }
+    let offered = (available - source.buffer).max(0);
+    Ok(rule.maximum.map_or(offered, |maximum| offered.min(maximum)))
+}
+
+/// Whether one location alone has that much above the channel's buffer. What the others have can only add to it.
+fn has_somewhere(stock: &mut impl Stock, source: &Source, sku: &str, quantity: i64) -> Result<bool> {
+    for location in &source.locations {
+        if stock.at_least(Counter::AvailableToSell, &Place::new(sku, location), quantity + source.buffer)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Movements of a SKU, newest first, over all locations or at one.

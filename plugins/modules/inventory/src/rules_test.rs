@@ -2,8 +2,8 @@
 
 use crate::memory::Memory;
 use crate::model::{
-    ChannelRule, Counter, Demand, Error, Event, MovementInput, MovementReason, Place, Reservation, ReservationKind,
-    ReservationRequest, ReservationState, Result, StockCount,
+    ChannelOffer, ChannelRule, Counter, Demand, Error, Event, MovementInput, MovementReason, Place, Reservation,
+    ReservationKind, ReservationRequest, ReservationState, Result, StockCount,
 };
 use crate::{booking, offers, reservation, verify};
 
@@ -13,6 +13,10 @@ pub(crate) fn demand(sku: &str, quantity: i64) -> Demand {
 
 fn demand_at(sku: &str, quantity: i64, location: &str) -> Demand {
     Demand { location: Some(location.to_owned()), ..demand(sku, quantity) }
+}
+
+pub(crate) fn wish(sku: &str, quantity: i64) -> ChannelOffer {
+    ChannelOffer { sku: sku.to_owned(), quantity }
 }
 
 pub(crate) fn request(owner: &str, demands: Vec<Demand>) -> ReservationRequest {
@@ -188,6 +192,37 @@ fn a_hot_sku_is_sold_and_refused_without_reading_an_exact_value() {
     assert_eq!((sold, memory.exact_reads), (10, 0));
     assert_eq!(memory.counter(Counter::AvailableToSell, "x", "a"), 1);
     verified(&mut memory);
+}
+
+#[test]
+fn a_wish_that_can_be_met_depends_on_no_exact_value() {
+    let mut memory = stocked(&["a", "b"], 1, &[("x", "a", 3), ("x", "b", 5), ("y", "a", 2)]);
+    type Wishes = &'static [(&'static str, i64)];
+    type Short = &'static [(&'static str, i64, i64)];
+    // (what is wished, maximum of the channel, what is short, places whose exact value was read)
+    let cases: [(Wishes, Option<i64>, Short, u32); 8] = [
+        (&[("x", 4), ("y", 1)], None, &[], 0),
+        (&[("x", 2), ("x", 2)], Some(4), &[], 0),
+        (&[("x", 5)], None, &[], 2),
+        (&[("x", 7)], None, &[], 2),
+        (&[("x", 4), ("y", 1), ("x", 4)], None, &[("x", 8, 7)], 2),
+        (&[("y", 2), ("x", 8)], None, &[("x", 8, 7), ("y", 2, 1)], 4),
+        (&[("x", 3)], Some(2), &[("x", 3, 2)], 2),
+        (&[("none", 1)], None, &[("none", 1, 0)], 2),
+    ];
+    for (wanted, maximum, expected, exact_reads) in cases {
+        let rule = ChannelRule { maximum, ..offers::channel_rule(&mut memory, "web").unwrap() };
+        offers::set_channel_rule(&mut memory, &rule).unwrap();
+        memory.exact_reads = 0;
+        let wishes: Vec<_> = wanted.iter().map(|(sku, quantity)| wish(sku, *quantity)).collect();
+        let short = offers::shortages(&mut memory, "web", &wishes).unwrap();
+        let short: Vec<_> = short.iter().map(|s| (s.sku.as_str(), s.requested, s.available)).collect();
+        assert_eq!(
+            (short.as_slice(), memory.exact_reads),
+            (expected, exact_reads),
+            "{wanted:?} of at most {maximum:?}"
+        );
+    }
 }
 
 #[test]
@@ -437,6 +472,9 @@ fn malformed_input_is_refused_with_the_field() {
         (reservation::reserve(&mut memory, &request("o", vec![demand_at("x", 1, "b")])).map(drop), "b is not"),
         (reservation::get(&mut memory, "none").map(drop), "no reservation none"),
         (offers::offers(&mut memory, "till", &["x".to_owned()]).map(drop), "channel `till` has no rule"),
+        (offers::shortages(&mut memory, "web", &[]).map(drop), "wishes:"),
+        (offers::shortages(&mut memory, "web", &[wish("x", 1), wish("y", 0)]).map(drop), "wishes[1].quantity"),
+        (offers::shortages(&mut memory, "web", &[wish("x ", 1)]).map(drop), "wishes[0].sku"),
         (verify::verify(&mut memory, Some("zz")).map(drop), "cursor"),
         (offers::movements(&mut memory, "x", None, Some("7"), 9).map(drop), "cursor"),
     ];
