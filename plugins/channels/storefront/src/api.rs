@@ -37,12 +37,18 @@ pub(crate) fn show_product(Path(id): Path<String>) -> Answer<ProductDetail> {
 pub(crate) struct NewCart {
     /// ISO 3166-1; the shop's if absent.
     country: Option<String>,
+    /// What is in it from the beginning. If one of them is refused, there is no cart.
+    lines: Vec<NewLine>,
 }
 
 pub(crate) fn create_cart(body: Option<Json<NewCart>>) -> Result<(StatusCode, Json<CartView>), Error> {
     let settings = Settings::load()?;
-    let country = body.and_then(|Json(body)| body.country).unwrap_or(settings.country);
-    Ok((StatusCode::CREATED, Json(shop::create_cart(&settings.channel, &country)?)))
+    let NewCart { country, lines } = body.map(|Json(body)| body).unwrap_or_default();
+    let mut cart = shop::create_cart(&settings.channel, &country.unwrap_or(settings.country))?;
+    for line in lines {
+        cart = shop::add_line(&cart.id, &line.sku, line.quantity)?;
+    }
+    Ok((StatusCode::CREATED, Json(cart)))
 }
 
 pub(crate) fn show_cart(Path(cart): Path<String>) -> Answer<CartView> {

@@ -137,6 +137,59 @@ fn what_changed_meanwhile_is_shown_before_anything_is_bought() {
     assert!(page.contains("10"), "how many there are is said: {page}");
 }
 
+#[test]
+fn a_cart_is_opened_with_lines_or_not_at_all() {
+    let host = shop();
+    let open = |lines: Value| host.post_json("storefront", "/api/v1/carts", &json!({ "lines": lines }));
+    let cart: Value = open(json!([{ "sku": "LAMP", "quantity": 2 }, { "sku": "LAMP" }])).expect(201).json();
+    assert_eq!((&cart["lines"][0]["quantity"], &cart["totals"]["goods_minor"]), (&json!(3), &json!(5997)));
+    assert_eq!(cart["lines"].as_array().unwrap().len(), 1);
+    let empty: Value = open(json!([])).expect(201).json();
+    assert_eq!(empty["lines"], json!([]));
+
+    let refused: Value = open(json!([{ "sku": "LAMP" }, { "sku": "LAMP", "quantity": 10 }])).expect(409).json();
+    assert_eq!(refused["shortages"], json!([{ "sku": "LAMP", "requested": 11, "available": 10 }]));
+    open(json!([{ "sku": "LAMP" }, { "sku": "NONE" }])).expect(404);
+    open(json!([{ "sku": "LAMP", "quantity": 0 }])).expect(422);
+    open(json!([{ "sku": "LAMP", "colour": "red" }])).expect(400);
+    host.post_json("storefront", "/api/v1/carts", &json!({ "land": "DE" })).expect(400);
+    host.send("storefront", TestRequest::new("POST", "/api/v1/carts")).expect(201);
+}
+
+/// Buys a lamp by the JSON API.
+fn buy(host: &TestHost) {
+    let api = |method: &str, path: &str, body: &Value| {
+        let request = TestRequest::new(method, &format!("/api/v1/carts{path}")).json(body);
+        host.send("storefront", request)
+    };
+    let cart: Value = api("POST", "", &json!({ "lines": [{ "sku": "LAMP" }] })).expect(201).json();
+    let here = format!("/{}", cart["id"].as_str().unwrap());
+    let address =
+        json!({ "name": "Ada", "line1": "Am Hof 1", "postal_code": "53113", "city": "Bonn", "country": "DE" });
+    let delivery = json!({ "email": "ada@example.com", "address": address });
+    api("PUT", &format!("{here}/delivery"), &delivery).expect(200);
+    let options: Value = api("GET", &format!("{here}/shipping-options"), &json!(null)).expect(200).json();
+    let choice = json!({ "shipping_option": options[0]["id"] });
+    let cart: Value = api("PUT", &format!("{here}/shipping"), &choice).expect(200).json();
+    let payment = json!({ "method": "invoice", "expected_total_minor": cart["totals"]["total_minor"] });
+    api("POST", &format!("{here}/place"), &json!({ "payment": payment })).expect(201);
+}
+
+#[test]
+fn buyers_of_one_article_at_once_do_not_conflict() {
+    let host = shop();
+    let before = host.invocations().len();
+    std::thread::scope(|scope| {
+        for _ in 0..9 {
+            scope.spawn(|| buy(&host));
+        }
+    });
+    let requests: Vec<_> = host.invocations().split_off(before);
+    assert_eq!(requests.len(), 45);
+    assert_eq!(requests.iter().map(|report| report.conflicts).sum::<u32>(), 0);
+    assert_eq!(orders(&host).len(), 9);
+}
+
 fn between(text: &str, before: &str, after: &str) -> String {
     let rest = text.split_once(before).unwrap_or_else(|| panic!("{before} is not in {text}")).1;
     rest.split_once(after).unwrap().0.to_owned()

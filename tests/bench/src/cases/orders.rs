@@ -1,5 +1,5 @@
-//! Whole orders by the shop's JSON API, durable. Six requests each: new cart, line, delivery address, shipping options, choice,
-//! placing with payment by invoice. Every acknowledged order is checked against the stock that is left.
+//! Whole orders by the shop's JSON API, durable. Five requests each: new cart with a line, delivery address, shipping options,
+//! choice, placing with payment by invoice. Every acknowledged order is checked against the stock that is left.
 
 use anyhow::{Result, ensure};
 
@@ -67,7 +67,7 @@ impl Selling {
     }
 }
 
-const INCLUDES: &str = "64 customers, closed loop, 6 requests an order (cart, line, address, options, shipping, place), \
+const INCLUDES: &str = "64 customers, closed loop, 5 requests an order (cart with a line, address, options, shipping, place), \
                         storefront, catalog, pricing, inventory, cart and orders in one transaction each, every request durable";
 
 pub(super) async fn run(bench: &mut Bench) -> Result<()> {
@@ -95,13 +95,13 @@ pub(super) async fn run(bench: &mut Bench) -> Result<()> {
     let includes = format!("{INCLUDES}; 1,000 articles alike (alpha 0), {store}. Baseline: memory store");
     let line = Line::new("orders/closed_loop", uniform.seen.orders_per_second(), "orders/s", includes);
     report.add(&line.against(in_memory.seen.orders_per_second()).at_least(500.0));
-    let includes = "CPU of the host (guests run in it) for a whole order of 6 requests, events and jobs included, same run. Baseline: memory store";
+    let includes = "CPU of the host (guests run in it) for a whole order of 5 requests, events and jobs included, same run. Baseline: memory store";
     let line = Line::new("orders/cpu_per_order", uniform.cpu_ms, "ms", includes);
     report.add(&line.against(in_memory.cpu_ms).at_most(2.0));
-    let includes = "99th percentile of a whole order of 6 requests, same run. Baseline: memory store";
+    let includes = "99th percentile of a whole order of 5 requests, same run. Baseline: memory store";
     let p99 = |sales: &Sales| sales.seen.latency_us.p99 / 1e3;
     report.add(&Line::new("orders/p99", p99(&uniform), "ms", includes).against(p99(&in_memory)));
-    let includes = "One customer alone: the median time of a whole order, six durable requests one after the other";
+    let includes = "One customer alone: the median time of a whole order, five durable requests one after the other";
     report.add(&Line::new("orders/alone_p50", alone.seen.latency_us.p50 / 1e3, "ms", includes));
 
     let base = (uniform.seen.orders_per_second() + again.seen.orders_per_second()) / 2.0;
